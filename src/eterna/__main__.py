@@ -1,0 +1,5 @@
+"""`python -m eterna`."""
+
+from eterna.cli.main import main
+
+main()

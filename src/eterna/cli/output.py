@@ -1,0 +1,73 @@
+"""What every command shares: the console, overrides from the command line, tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from eterna.errors import UserError
+from eterna.text import name_hint
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from eterna.runs import Score
+
+
+def make_console(quiet: bool = False) -> Console:
+    """The console for people; NO_COLOR, FORCE_COLOR and COLUMNS are honoured by rich."""
+    from rich.console import Console
+
+    return Console(quiet=quiet)
+
+
+def read_overrides(rest: Sequence[str]) -> list[tuple[str, str]]:
+    """`--a.b value`, `--a.b=value` and `a.b=value` as (dotted name, value). Raises UserError for anything else."""
+    found: list[tuple[str, str]] = []
+    queue = list(rest)
+    while queue:
+        word = queue.pop(0)
+        name, equals, value = word.removeprefix("--").partition("=")
+        if not equals and word.startswith("--") and queue and not queue[0].startswith("--"):
+            value, equals = queue.pop(0), "="
+        if not equals or not name or ("." not in name and not word.startswith("--") and "=" not in word):
+            raise UserError(
+                f"cannot read the argument {word!r}", fix="settings are given as --training.seed 7 or training.seed=7"
+            )
+        if "." not in name:
+            from eterna.config import RunConfig
+
+            if name not in RunConfig.model_fields:
+                raise UserError(f"unknown option --{name}", fix=name_hint(name, RunConfig.model_fields))
+        found.append((name, value))
+    return found
+
+
+def show_scores(scores: Sequence[Score], console: Console) -> None:
+    """Base, tuned and their difference, each with its 95 % interval."""
+    from rich.table import Table
+
+    if not scores:
+        return
+    table = Table(title="held-out text, base against tuned (95 % interval)", title_justify="left")
+    for heading in ("metric", "base", "tuned", "difference", "better is"):
+        table.add_column(heading, no_wrap=True)
+    for metric in dict.fromkeys(score.metric for score in scores):
+        row = {score.system: score for score in scores if score.metric == metric}
+        table.add_row(
+            metric.replace("_", " "),
+            *(cell(row[name]) for name in ("base", "tuned", "difference")),
+            row["base"].direction,
+        )
+    console.print(table)
+
+
+def cell(score: Score) -> str:
+    """`12.3 [11.9, 12.8]`, or why there is no figure."""
+    if score.value is None:
+        return f"not scored: {score.reason}"
+    digits = 3 if abs(score.value) < 10 else 2
+    sign = "+" if score.system == "difference" else ""
+    if score.low is None or score.high is None:
+        return f"{score.value:{sign}.{digits}f}"
+    return f"{score.value:{sign}.{digits}f} \\[{score.low:{sign}.{digits}f}, {score.high:{sign}.{digits}f}]"

@@ -1,0 +1,240 @@
+"""The typed sections of a run file. Keys inside `training` and `lora` are the field's own, verbatim.
+
+Each field has its type, default, bounds and meaning; the command line's help, the JSON schema and the docs come from
+here. Importing this module loads no torch.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+RUN_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+OWN_TRACKERS = ("tensorboard", "mlflow")
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str | dict) else value
+
+
+class Section(BaseModel):
+    """A part of the run file: unknown keys are refused, field texts become descriptions."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+        validate_default=True,
+        protected_namespaces=(),
+    )
+
+
+class ModelSection(Section):
+    """Which model is trained."""
+
+    name: str = Field(min_length=1)
+    """Hub id, a folder, or `eterna:base` for the small base model that comes with Eterna."""
+    revision: str | None = None
+    """Branch, tag or commit of a Hub model."""
+    init: Literal["pretrained", "random"] = "pretrained"
+    """`random` reads only the configuration and the tokenizer and draws new weights from `training.seed`."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Type the weights are held in; `auto` follows `training.precision`: trained weights are float32."""
+    attention: Literal["auto", "sdpa", "eager", "flash_attention_2"] = "auto"
+    """Attention implementation of transformers; `auto` is its own choice."""
+
+
+class LoraSection(Section):
+    """LoRA adapters, by PEFT's own names. Leave the section out for full fine-tuning."""
+
+    model_config = ConfigDict(extra="allow")
+
+    r: int = Field(8, ge=1, le=4096)
+    """Rank."""
+    lora_alpha: float = Field(16, gt=0)
+    """Scaling: the adapter's output is multiplied by lora_alpha / r."""
+    target_modules: list[str] | str = "all-linear"
+    """Names of the layers that get an adapter, or `all-linear`."""
+    lora_dropout: float = Field(0.0, ge=0, lt=1)
+    """Dropout on the adapter's input."""
+    bias: Literal["none", "all", "lora_only"] = "none"
+    """Which bias terms are trained."""
+    task_type: Literal["CAUSAL_LM"] = "CAUSAL_LM"
+    """Eterna trains causal language models."""
+    use_rslora: bool = False
+    """Scale by lora_alpha / sqrt(r) instead (arXiv:2312.03732)."""
+    use_dora: bool = False
+    """Train magnitude and direction apart (arXiv:2402.09353)."""
+    modules_to_save: list[str] | None = None
+    """Layers trained whole beside the adapters, such as lm_head."""
+
+
+class Source(Section):
+    """One source of examples: a file, or a part of the world."""
+
+    path: str | None = None
+    """A .jsonl or .txt file, read from the folder you run in."""
+    format: Literal["auto", "messages", "prompt_completion", "text"] = "auto"
+    """Shape of the file; `auto` looks at the first example."""
+    world: Literal["examples", "books"] | None = None
+    """Instead of a file: the world's conversations, or the text of its books."""
+    split: Literal["train", "validation", "test"] | None = None
+    """Which part of the world's examples; train in `data.train`, validation in `data.eval` when left out."""
+    voice: str | None = None
+    """Only this book or NPC of the world."""
+    weight: float = Field(1.0, gt=0, le=1000)
+    """How often each example is seen in an epoch: 2 is twice, 0.5 is every other one."""
+
+
+class Columns(Section):
+    """What the columns of your files are called, where they differ from the standard names."""
+
+    messages: str = "messages"
+    """Column with the list of {role, content}."""
+    prompt: str = "prompt"
+    """Column with the prompt, text or messages."""
+    completion: str = "completion"
+    """Column with the answer, text or messages."""
+    text: str = "text"
+    """Column with plain text."""
+    id: str = "id"
+    """Column with a unique name for the example; file and line when absent."""
+
+
+class DataSection(Section):
+    """What the model learns from, and how it is cut."""
+
+    train: Annotated[list[Source], BeforeValidator(_as_list)] = Field(min_length=1)
+    """Sources of training examples."""
+    eval: Annotated[list[Source], BeforeValidator(_as_list)] = Field(default_factory=list)
+    """Sources of held-out examples."""
+    max_length: int = Field(1024, ge=8, le=10_000_000)
+    """Window in tokens."""
+    too_long: Literal["error", "drop", "cut_left", "split"] = "error"
+    """What to do with an example past the window; `split` is for plain text."""
+    train_on: Literal["answers", "all"] = "answers"
+    """`answers` takes loss on the answers and their stop token only; plain text is always trained whole."""
+    columns: Columns = Field(default_factory=Columns)
+    """Column names of your files."""
+
+
+class TrainingSection(Section):
+    """transformers' TrainingArguments by their own names; fields not listed here pass through unchanged."""
+
+    model_config = ConfigDict(extra="allow")
+
+    output_dir: str = Field(
+        "", description="The run folder: everything this run leaves behind; runs/NAME when left out."
+    )
+    num_train_epochs: float = Field(3.0, gt=0, le=100_000)
+    """Times the training data is seen."""
+    max_steps: int = Field(-1, ge=-1)
+    """Optimizer steps; -1 follows num_train_epochs."""
+    per_device_train_batch_size: int = Field(8, ge=1, le=65536)
+    """Examples per device in one forward pass."""
+    per_device_eval_batch_size: int = Field(8, ge=1, le=65536)
+    """Examples per device in one evaluation pass."""
+    gradient_accumulation_steps: int = Field(1, ge=1, le=65536)
+    """Forward passes per optimizer step; the loss is exact for any split."""
+    learning_rate: float = Field(5e-5, gt=0, le=10)
+    """Peak learning rate."""
+    weight_decay: float = Field(0.0, ge=0, le=1)
+    """Weight decay (AdamW)."""
+    warmup_steps: int | float = Field(0, ge=0)
+    """Steps of warm-up; below 1 it is a share of all steps."""
+    lr_scheduler_type: str = "linear"
+    """linear, cosine, constant, constant_with_warmup and the others of transformers."""
+    optim: str = "adamw_torch_fused"
+    """Optimizer, by transformers' names."""
+    max_grad_norm: float = Field(1.0, ge=0)
+    """Gradient clipping; 0 is none."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Arithmetic of the forward pass; auto: bf16 or fp16 on a GPU that has it, else fp32."""
+    label_smoothing_factor: float = Field(0.0, ge=0, lt=1)
+    """Label smoothing."""
+    eval_strategy: Literal["auto", "no", "steps", "epoch"] = "auto"
+    """When to evaluate; auto: every eval_steps where data.eval is given."""
+    eval_steps: int | float | None = Field(None, gt=0)
+    """Steps between evaluations; below 1 it is a share of all steps; logging_steps when left out."""
+    save_strategy: Literal["no", "steps", "epoch"] = "steps"
+    """When to write a checkpoint."""
+    save_steps: int | float = Field(500, gt=0)
+    """Steps between checkpoints; below 1 it is a share of all steps."""
+    save_total_limit: int | None = Field(None, ge=1)
+    """How many checkpoints are kept."""
+    logging_steps: int | float = Field(10, gt=0)
+    """Steps between log lines; below 1 it is a share of all steps."""
+    report_to: Annotated[list[str], BeforeValidator(_as_list)] = Field(default_factory=lambda: ["tensorboard"])
+    """Trackers: tensorboard, mlflow, none; any other name transformers knows passes through."""
+    seed: int = Field(42, ge=0, lt=2**32)
+    """Seed of the weights, the order and the dropout."""
+
+
+class EvaluationSection(Section):
+    """What is measured, before, during and after training."""
+
+    metrics: list[Literal["perplexity"]] = ["perplexity"]
+    """Metrics on data.eval."""
+    probes: int = Field(6, ge=0, le=1000)
+    """Fixed prompts answered at step 0 and at each evaluation, taken from data.eval."""
+
+
+class GenerationSection(Section):
+    """How replies are generated, everywhere the same."""
+
+    max_new_tokens: int = Field(120, ge=1, le=100_000)
+    """Longest reply in tokens."""
+    temperature: float = Field(0.0, ge=0, le=10)
+    """0 is greedy: the same reply each time."""
+    top_p: float = Field(1.0, gt=0, le=1)
+    """Nucleus sampling, with a temperature above 0."""
+    seed: int = Field(0, ge=0, lt=2**32)
+    """Seed of sampling."""
+
+
+class MlflowSection(Section):
+    """Where MLflow records go."""
+
+    tracking_uri: str | None = None
+    """SQLite file or server; MLFLOW_TRACKING_URI, else sqlite:///mlflow.db."""
+    experiment: str = "eterna"
+    """Experiment name; MLFLOW_EXPERIMENT_NAME goes first."""
+
+
+class TrackingSection(Section):
+    """Where curves and records go besides the run folder."""
+
+    tensorboard_dir: str | None = None
+    """Folder of the event files; `logs` inside the run folder when left out."""
+    mlflow: MlflowSection = Field(default_factory=MlflowSection)
+    """MLflow's settings."""
+
+
+class RunConfig(Section):
+    """One file for the whole life of a run."""
+
+    name: str = Field("run", pattern=RUN_NAME)
+    """Name of the run: letters, digits, dot, dash, underscore."""
+    world: str | None = None
+    """Folder of a world, or `eterna:biblioteca` for the one that comes with Eterna."""
+    model: ModelSection
+    """The model."""
+    lora: LoraSection | None = None
+    """LoRA; absent: full fine-tuning."""
+    data: DataSection
+    """The data."""
+    training: TrainingSection = Field(default_factory=TrainingSection)
+    """The training."""
+    evaluation: EvaluationSection = Field(default_factory=EvaluationSection)
+    """The evaluation."""
+    generation: GenerationSection = Field(default_factory=GenerationSection)
+    """The generation of replies."""
+    tracking: TrackingSection = Field(default_factory=TrackingSection)
+    """The trackers."""
+
+    @model_validator(mode="after")
+    def _name_the_run_folder(self) -> RunConfig:
+        if not self.training.output_dir:
+            self.training.output_dir = f"runs/{self.name}"
+        return self

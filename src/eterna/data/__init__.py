@@ -1,0 +1,16 @@
+"""From files and worlds to token batches, with nothing truncated or dropped in silence."""
+
+from eterna.data.encoding import Encoded, Encoder
+from eterna.data.prepare import PreparedData, Probe, SourceReport, prepare_data
+from eterna.data.sources import RawExample, read_source
+
+__all__ = [
+    "Encoded",
+    "Encoder",
+    "PreparedData",
+    "Probe",
+    "RawExample",
+    "SourceReport",
+    "prepare_data",
+    "read_source",
+]

@@ -1,0 +1,225 @@
+"""All sources of a run to encoded examples, with a count of everything that was cut or dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from eterna.config import DataSection, Source
+from eterna.data.encoding import Encoded, Encoder
+from eterna.data.sources import RawExample, read_source, source_name
+from eterna.errors import DataError, Problem
+from eterna.files import sha256_of
+from eterna.text import plural, shown
+from eterna.world import Message, World
+from eterna.world.schema import Split
+
+PROBE_TEXT_TOKENS = 24
+
+
+@dataclass
+class SourceReport:
+    """What became of one source."""
+
+    part: str
+    """`train` or `eval`."""
+    name: str
+    sha256: str
+    weight: float
+    read: int = 0
+    """Examples in the source."""
+    examples: int = 0
+    """Examples the model sees; more than were read where long texts were split."""
+    tokens: int = 0
+    trained_tokens: int = 0
+    dropped: int = 0
+    """Examples past the window left out (too_long: drop)."""
+    cut: int = 0
+    """Tokens cut off the left (too_long: cut_left)."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A fixed prompt answered before, during and after training."""
+
+    id: str
+    title: str
+    messages: tuple[Message, ...]
+    """What is shown as context; for plain text one `user` message with the opening."""
+    prompt_ids: tuple[int, ...]
+    reference: str
+
+
+@dataclass
+class PreparedData:
+    """Everything a run trains on and is measured by."""
+
+    train: list[Encoded]
+    weights: list[float]
+    """How often each training example is seen in an epoch."""
+    eval: list[Encoded]
+    """Whole, never cut: longer ones are scored in overlapping windows."""
+    probes: list[Probe]
+    reports: list[SourceReport] = field(default_factory=list)
+
+    def record(self, chat_template: str | None) -> dict[str, Any]:
+        """Plain values for data.json."""
+        return {"sources": [asdict(report) for report in self.reports], "template": chat_template}
+
+
+def prepare_data(
+    data: DataSection, tokenizer: Any, world: World | None, probes: int = 0, probe_window: int | None = None
+) -> PreparedData:
+    """Read, encode and cut all sources. Raises DataError listing every problem of a source."""
+    encoder = Encoder(tokenizer)
+    prepared = PreparedData([], [], [], [])
+    read: dict[str, list[RawExample]] = {}
+    problems: list[Problem] = []
+    parts: tuple[tuple[str, Split], ...] = (("train", "train"), ("eval", "validation"))
+    for part, split in parts:
+        for source in getattr(data, part):
+            key = f"{part}|{source_name(source, split)}"
+            if key in read:
+                problems.append(
+                    Problem(
+                        f"the source {source_name(source, split)} stands twice in data.{part}",
+                        fix="use weight: 2",
+                    )
+                )
+                continue
+            read[key] = raw = read_source(source, data.columns, world, split)
+            report = SourceReport(part, key.partition("|")[2], _hash(source, world), source.weight, read=len(raw))
+            encoded, wrong = _encode_all(encoder, raw, data, part, report)
+            problems += wrong
+            prepared.reports.append(report)
+            if part == "train":
+                prepared.train += encoded
+                prepared.weights += [source.weight] * len(encoded)
+            else:
+                prepared.eval += encoded
+    if problems:
+        raise DataError(problems)
+    if not prepared.train:
+        counts = "; ".join(
+            f"{report.name}: {report.read} read, {report.dropped} dropped" for report in prepared.reports
+        )
+        raise DataError(
+            f"no training example is left ({counts})", fix="raise data.max_length, or use another too_long policy"
+        )
+    if probes:
+        raw_eval = [example for key, found in read.items() if key.startswith("eval|") for example in found]
+        prepared.probes = choose_probes(encoder, raw_eval, probes, probe_window or data.max_length)
+    return prepared
+
+
+def _hash(source: Source, world: World | None) -> str:
+    if source.path:
+        return sha256_of(Path(source.path))
+    assert world is not None
+    return world.sha256
+
+
+def _encode_all(
+    encoder: Encoder, raw: Sequence[RawExample], data: DataSection, part: str, report: SourceReport
+) -> tuple[list[Encoded], list[Problem]]:
+    if any(example.messages for example in raw) and (problem := encoder.template_problem()):
+        return [], [problem]
+    found: list[Encoded] = []
+    problems: list[Problem] = []
+    for example in raw:
+        name = f"{report.name}#{example.id}"
+        if example.messages:
+            encoded = encoder.messages(name, example.messages, data.train_on, example.group)
+        else:
+            encoded = encoder.text(name, example.text, example.group)
+        if isinstance(encoded, Encoded) and part == "train":
+            pieces = fit(encoded, bool(example.messages), data.max_length, data.too_long, report)
+        else:
+            pieces = encoded if isinstance(encoded, Problem) else [encoded]
+        if isinstance(pieces, Problem):
+            problems.append(
+                replace(pieces, message=f"{pieces.message} (example {shown(example.id)})", place=example.place)
+            )
+            continue
+        found += pieces
+    report.examples = len(found)
+    report.tokens = sum(len(example.ids) for example in found)
+    report.trained_tokens = sum(example.trained for example in found)
+    return found, problems
+
+
+def fit(example: Encoded, is_chat: bool, window: int, policy: str, report: SourceReport) -> list[Encoded] | Problem:
+    """Make a training example fit the window by the chosen policy, counting what was lost in `report`."""
+    length = len(example.ids)
+    if length <= window:
+        return [example]
+    if policy == "drop":
+        report.dropped += 1
+        return []
+    if policy == "split" and not is_chat:
+        return _windows(example, window)
+    if policy == "cut_left":
+        lost = length - window
+        kept = replace(example, ids=example.ids[lost:], weights=(0.0, *example.weights[lost + 1 :]))
+        if is_chat and not _starts_in_context(example, lost):
+            return Problem(
+                f"the last answer alone is longer than the window of {window} tokens",
+                fix="raise data.max_length",
+            )
+        report.cut += lost
+        return [kept]
+    ways = "set data.too_long to drop or cut_left" if is_chat else "set data.too_long to split, drop or cut_left"
+    return Problem(
+        f"{plural(length, 'token')} do not fit data.max_length {window}",
+        fix=f"raise data.max_length, or {ways}",
+    )
+
+
+def _starts_in_context(example: Encoded, lost: int) -> bool:
+    """Whether the last answer survives a cut of `lost` tokens whole: its first token is kept with one before it."""
+    last = max(index for index, weight in enumerate(example.weights) if weight > 0)
+    while last > 0 and example.weights[last - 1] > 0:
+        last -= 1
+    return last > lost
+
+
+def _windows(example: Encoded, window: int) -> list[Encoded]:
+    """Consecutive windows that share one token, so that every token but the first is trained exactly once."""
+    pieces = []
+    for number, start in enumerate(range(0, len(example.ids) - 1, window - 1), start=1):
+        ids = example.ids[start : start + window]
+        weights = (0.0, *example.weights[start + 1 : start + window])
+        pieces.append(replace(example, id=f"{example.id}~{number}", ids=ids, weights=weights, trained_bytes=0))
+    return pieces
+
+
+def choose_probes(encoder: Encoder, examples: Sequence[RawExample], count: int, window: int) -> list[Probe]:
+    """The first `count` usable examples, taken from each group in turn so that every voice is heard."""
+    by_group: dict[str, list[RawExample]] = {}
+    for example in examples:
+        by_group.setdefault(example.group, []).append(example)
+    queues = list(by_group.values())
+    chosen: list[Probe] = []
+    for rank in range(max(map(len, queues), default=0)):
+        for queue in queues:
+            probe = _probe(encoder, queue[rank]) if rank < len(queue) and len(chosen) < count else None
+            if probe and len(probe.prompt_ids) < window:
+                chosen.append(probe)
+    return chosen
+
+
+def _probe(encoder: Encoder, example: RawExample) -> Probe | None:
+    if example.messages:
+        last = max(index for index, message in enumerate(example.messages) if message["role"] == "assistant")
+        context = example.messages[:last]
+        ids = tuple(encoder.prompt(context))
+        return Probe(example.id, example.title, context, ids, example.messages[last]["content"])
+    encoding = encoder.tokenizer(example.text, add_special_tokens=True, return_offsets_mapping=True)
+    ids, offsets = encoding["input_ids"], encoding["offset_mapping"]
+    if len(ids) <= PROBE_TEXT_TOKENS:
+        return None
+    cut = offsets[PROBE_TEXT_TOKENS - 1][1]
+    opening: Message = {"role": "user", "content": example.text[:cut]}
+    return Probe(example.id, example.title, (opening,), tuple(ids[:PROBE_TEXT_TOKENS]), example.text[cut : cut + 400])

@@ -1,0 +1,151 @@
+"""Reading and writing files with care: UTF-8 or a clear refusal, whole files or none, content hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from eterna.errors import DataError, Place, Problem, UserError
+from eterna.text import shown
+
+MAX_LINE_BYTES = 8 * 1024 * 1024
+MAX_JSON_DEPTH = 64
+
+
+def read_text(path: Path) -> str:
+    """The whole file as text: UTF-8 with or without BOM, CRLF turned to LF. Refuses anything else, naming the byte."""
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"no such file: {path}", fix="check the path; it is read from the folder you run in") from None
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    return decode(raw, str(path))
+
+
+def decode(raw: bytes, name: str) -> str:
+    """Bytes to text by the rules of `read_text`; `name` is used in messages."""
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise UserError(f"{name} is UTF-16 (byte 0), not UTF-8", fix=f"iconv -f UTF-16 -t UTF-8 {name} > utf8-copy")
+    try:
+        text = raw.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise UserError(
+            f"byte {error.start} (0x{raw[error.start]:02x}) is not UTF-8",
+            Place(name, line),
+            f"if the file is Latin-1: iconv -f LATIN1 -t UTF-8 {name} > utf8-copy",
+        ) from None
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise UserError("the file holds a NUL byte, so it is not plain text", Place(name, line))
+    return text.replace("\r\n", "\n")
+
+
+def read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any] | Problem]]:
+    """Each non-blank line of a JSONL file as (line number, object), or (line number, what is wrong with it)."""
+    text = read_text(path)
+    opening = text.lstrip()[:1]
+    if opening == "[":
+        raise DataError(
+            f"{path} holds one JSON array, not one object a line",
+            Place(str(path), 1),
+            f"jq -c '.[]' {path} > lines.jsonl",
+        )
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            yield number, parse_json_object(line, Place(str(path), number))
+
+
+def parse_json_object(line: str, place: Place) -> dict[str, Any] | Problem:
+    """One JSON object, strictly: no duplicate keys, no NaN, no lone surrogates, bounded size and depth."""
+    if len(line) > MAX_LINE_BYTES:
+        return Problem(f"the line is {len(line):,} characters long", place, "keep one example below 8 MB")
+    try:
+        value = json.loads(line, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
+        _check_tree(value)
+    except json.JSONDecodeError as error:
+        where = Place(place.file, place.line, error.colno)
+        return Problem(f"not valid JSON: {error.msg}: {shown(line)}", where, "one complete JSON object a line")
+    except RecursionError:
+        return Problem("the JSON is nested too deeply", place, f"keep it below {MAX_JSON_DEPTH} levels")
+    except ValueError as error:
+        return Problem(f"not usable JSON: {error}", place)
+    if not isinstance(value, dict):
+        return Problem(f"expected a JSON object, found {shown(value)}", place, 'write {"messages": [...]} or the like')
+    return value
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = [key for key, _ in pairs]
+    twice = next((key for key in keys if keys.count(key) > 1), None)
+    if twice is not None:
+        raise ValueError(f"the key {shown(twice)} stands twice in one object")
+    return dict(pairs)
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _check_tree(value: Any, depth: int = 0) -> None:
+    if depth > MAX_JSON_DEPTH:
+        raise ValueError(f"nested deeper than {MAX_JSON_DEPTH} levels")
+    if isinstance(value, str):
+        if any("\ud800" <= sign <= "\udfff" for sign in value):
+            raise ValueError(f"a lone surrogate in {shown(value)}")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("a number too large for JSON")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            _check_tree(key, depth)
+            _check_tree(item, depth + 1)
+    elif isinstance(value, list):
+        for item in value:
+            _check_tree(item, depth + 1)
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Replace a file in one step: a reader sees the old content or the new, never a part; flushed to disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    handle, staged = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(staged).chmod(0o644)
+        Path(staged).replace(path)
+    except BaseException:
+        Path(staged).unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """`write_whole` for a JSON value, indented, accents kept."""
+    write_whole(path, json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+
+
+def append_json_line(path: Path, row: dict[str, Any]) -> None:
+    """Add one object to a JSONL file in one write."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:
+        file.write((json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8"))
+
+
+def sha256_of(path: Path) -> str:
+    """Content hash of a file, or of a folder's files by relative name."""
+    if path.is_file():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    for item in sorted(item for item in path.rglob("*") if item.is_file()):
+        digest.update(f"{item.relative_to(path).as_posix()}\0{sha256_of(item)}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,73 @@
+"""Replies: greedy or sampled, one prompt at a time, ended by the stop tokens the model was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from eterna.config import GenerationSection
+
+
+@dataclass(frozen=True)
+class Generated:
+    """One reply."""
+
+    text: str
+    tokens: int
+    """New tokens, the stop token included."""
+    stopped: bool
+    """Whether it ended by itself, not by the length limit."""
+
+
+def sampling_of(generation: GenerationSection) -> dict[str, Any]:
+    """The keyword arguments of transformers' `generate` that the generation section stands for."""
+    if generation.temperature == 0:
+        return {"do_sample": False}
+    return {"do_sample": True, "temperature": generation.temperature, "top_p": generation.top_p, "top_k": 0}
+
+
+def generate(
+    model: Any,
+    tokenizer: Any,
+    prompt_ids: Sequence[int],
+    generation: GenerationSection,
+    stop: Sequence[int],
+    on_text: Callable[[str], None] | None = None,
+) -> Generated:
+    """Answer one prompt. `on_text` gets pieces of the reply as they come.
+
+    The model's mode and torch's random state are left as they were.
+    """
+    import torch
+    from transformers import GenerationConfig
+
+    ids = torch.tensor([list(prompt_ids)], device=next(model.parameters()).device)  # (1, prompt)
+    settings = GenerationConfig(
+        max_new_tokens=generation.max_new_tokens,
+        eos_token_id=list(stop),
+        pad_token_id=tokenizer.pad_token_id,
+        **sampling_of(generation),
+    )
+    was_training = model.training
+    model.eval()
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(generation.seed)
+        streamer = _streamer(tokenizer, on_text) if on_text else None
+        out = model.generate(
+            input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=settings, streamer=streamer
+        )
+    model.train(was_training)
+    new = out[0, ids.shape[1] :].tolist()
+    text = tokenizer.decode(new, skip_special_tokens=True)
+    return Generated(text.strip(), len(new), bool(new) and new[-1] in set(stop))
+
+
+def _streamer(tokenizer: Any, on_text: Callable[[str], None]) -> Any:
+    from transformers import TextStreamer
+
+    class _Callback(TextStreamer):  # type: ignore[misc]
+        def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
+            on_text(text)
+
+    return _Callback(tokenizer, skip_prompt=True, skip_special_tokens=True)

@@ -1,0 +1,162 @@
+"""Find, check and load a causal language model through transformers' Auto classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eterna.config import ModelSection
+from eterna.errors import ModelError
+from eterna.seeding import seed_for
+from eterna.text import name_hint, shown
+
+PACKAGED = {"eterna:base": "base_model"}
+PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+
+
+@dataclass(frozen=True)
+class Precision:
+    """The arithmetic of the forward pass and why it was chosen."""
+
+    name: str
+    """fp32, bf16 or fp16."""
+    reason: str
+
+
+def choose_precision(wanted: str, use_cpu: bool = False) -> Precision:
+    """Resolve `auto` by the hardware; refuse what cannot work. Raises ModelError naming the setting and the way out."""
+    import torch
+
+    cuda = torch.cuda.is_available() and not use_cpu
+    if wanted == "auto":
+        if not cuda:
+            return Precision("fp32", "no GPU: full precision is exact and the CPU gains little from less")
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return Precision("bf16", "the GPU has bfloat16")
+        return Precision("fp16", "the GPU has no bfloat16")
+    if wanted == "fp16" and not cuda:
+        raise ModelError(
+            "training.precision is fp16, but there is no GPU here",
+            fix="precision: auto (or bf16, fp32) on this machine",
+        )
+    if wanted == "bf16" and cuda and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise ModelError("training.precision is bf16, but this GPU has no bfloat16", fix="precision: auto or fp16")
+    return Precision(wanted, "asked for")
+
+
+def find_model(name: str) -> str:
+    """A folder or Hub id that transformers understands. Checks a folder's files without loading them."""
+    if name.startswith("eterna:"):
+        if name not in PACKAGED:
+            raise ModelError(f"no model {shown(name)} comes with Eterna", fix=name_hint(name, PACKAGED))
+        return str(Path(__file__).parents[1] / PACKAGED[name])
+    folder = Path(name)
+    looks_like_path = name.startswith((".", "/", "~")) or folder.exists() or name.count("/") != 1
+    if not looks_like_path:
+        return name
+    if not folder.is_dir():
+        raise ModelError(
+            f"model.name is {shown(name)}, but there is no such folder",
+            fix="a folder with config.json, a Hub id (owner/name), or eterna:base",
+        )
+    if not (folder / "config.json").is_file():
+        fix = "name the folder that holds config.json"
+        if (folder / "adapter_config.json").is_file():
+            fix = "this is an adapter; name its base model, or a merged model"
+        raise ModelError(f"{folder} holds no config.json", fix=fix)
+    return name
+
+
+def check_weights(folder: Path) -> None:
+    """Refuse a local folder without usable weights. Raises ModelError."""
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
+        if any((folder / name).exists() for name in PICKLED):
+            raise ModelError(
+                f"{folder} holds pickled weights only, which can run code when loaded",
+                fix="convert them to safetensors where you trust them",
+            )
+        raise ModelError(
+            f"{folder} holds no weights (*.safetensors)",
+            fix="copy them there, or set model.init: random to train from scratch",
+        )
+    for path in weights:
+        with path.open("rb") as file:
+            if file.read(19) == b"version https://git":
+                raise ModelError(
+                    f"{path} is a Git LFS pointer, not the weights", fix="run `git lfs pull` in that folder"
+                )
+
+
+@contextmanager
+def readable_failure(name: str) -> Iterator[None]:
+    """Turn what transformers raises for a wrong name, file or network into one short message."""
+    try:
+        yield
+    except ModelError:
+        raise
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(
+            f"cannot load {shown(name)}: {first[:300]}", fix="check the name; without a network, name a local folder"
+        ) from error
+
+
+def load_model(section: ModelSection, precision: str, seed: int, train_all: bool) -> Any:
+    """The model, on the CPU, ready to be trained or adapted.
+
+    Weights that are trained are float32; a frozen base under LoRA may be held in bfloat16 or float16 (dtype: auto
+    takes the forward pass's type then). `init: random` draws new weights from `seed`.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    source = find_model(section.name)
+    dtype = _dtype(section.dtype, precision, train_all)
+    options: dict[str, Any] = {"dtype": dtype}
+    if section.attention != "auto":
+        options["attn_implementation"] = section.attention
+    with readable_failure(section.name):
+        if section.init == "random":
+            shape = AutoConfig.from_pretrained(source, revision=section.revision)
+            with torch.random.fork_rng():
+                torch.manual_seed(seed_for(seed, "weights"))
+                model = AutoModelForCausalLM.from_config(shape, **options)
+        else:
+            if Path(source).is_dir():
+                check_weights(Path(source))
+            model = AutoModelForCausalLM.from_pretrained(source, revision=section.revision, **options)
+    return model
+
+
+def _dtype(wanted: str, precision: str, train_all: bool) -> Any:
+    import torch
+
+    if wanted != "auto":
+        return getattr(torch, wanted)
+    if train_all:
+        return torch.float32
+    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+
+
+def load_finished(final: Path) -> tuple[Any, Any]:
+    """Model and tokenizer of a run's final/ folder (or a checkpoint), for inference; LoRA stays an adapter."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    if not (final / "config.json").is_file() and not (final / "adapter_config.json").is_file():
+        raise ModelError(f"{final} holds no model", fix="finish the training first: eterna train ... --resume")
+    with readable_failure(str(final)):
+        tokenizer = AutoTokenizer.from_pretrained(final)
+        if (final / "adapter_config.json").is_file():
+            from peft import AutoPeftModelForCausalLM
+
+            model = AutoPeftModelForCausalLM.from_pretrained(final, dtype=torch.float32)
+        else:
+            model = AutoModelForCausalLM.from_pretrained(final, dtype=torch.float32)
+    if torch.cuda.is_available():
+        model.to("cuda")
+    return model.eval(), tokenizer

@@ -1,0 +1,99 @@
+"""`eterna chat`: talk to a trained model, as an NPC in a place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from eterna.config import RunConfig
+from eterna.data import Encoder
+from eterna.errors import UserError
+from eterna.models import Generated, generate, load_finished
+from eterna.pipeline.quiet import quiet_libraries
+from eterna.runs import RunFolder
+from eterna.text import name_hint, shown
+from eterna.world import Context, Turn, World, build_messages, find_world, fit_turns, load_world
+from eterna.world.schema import PLAYER
+
+PARTS = ("npc", "place", "book")
+
+
+@dataclass
+class Conversation:
+    """A conversation in progress with one model."""
+
+    config: RunConfig
+    world: World | None
+    model: Any
+    tokenizer: Any
+    context: Context = field(default_factory=Context)
+    turns: list[Turn] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.encoder = Encoder(self.tokenizer)
+        self.stop = self.encoder.stop_tokens(self.model.generation_config)
+        self.window = min(
+            self.config.data.max_length,
+            getattr(self.model.config, "max_position_embeddings", None) or self.config.data.max_length,
+        )
+
+    def change(self, part: str, name: str | None) -> None:
+        """Set the context's npc, place or book by id. Raises UserError for an unknown id."""
+        if name is not None:
+            known = getattr(self.world, f"{part}s") if self.world else {}
+            if name not in known:
+                where = self.world.title if self.world else "a run without a world"
+                raise UserError(
+                    f"there is no {part} {shown(name)} in {where}",
+                    fix=name_hint(name, known) if known else "train with `world:`",
+                )
+        self.context = Context(**{**asdict(self.context), part: name})
+
+    def reply(self, text: str, on_text: Callable[[str], None] | None = None) -> tuple[Generated, int]:
+        """Answer the player. Returns the reply and how many old turns did not fit the window."""
+        if token := self.encoder.control_token(text):
+            raise UserError(
+                f"{shown(token)} is a control token of this model",
+                fix="leave it out: typed text must not steer the model",
+            )
+        speaker = self.context.npc or "assistant"
+        self.turns.append(Turn(speaker=PLAYER, text=text))
+        world = self.world
+        messages = (
+            build_messages(world, self.context, self.turns)
+            if world
+            else [
+                {"role": "user" if turn.speaker == PLAYER else "assistant", "content": turn.text} for turn in self.turns
+            ]
+        )
+        budget = self.window - self.config.generation.max_new_tokens
+        kept, dropped = fit_turns(messages, lambda some: len(self.encoder.prompt(some)), budget)  # type: ignore[arg-type]
+        answer = generate(
+            self.model, self.tokenizer, self.encoder.prompt(kept), self.config.generation, self.stop, on_text
+        )
+        self.turns.append(Turn(speaker=speaker, text=answer.text or "…"))
+        return answer, dropped
+
+
+def open_conversation(
+    path: Path, npc: str | None = None, place: str | None = None, book: str | None = None
+) -> Conversation:
+    """Load a run's final model. Without `place`, an NPC is met where they are usually found."""
+    quiet_libraries()
+    run = RunFolder.open(path)
+    config = run.config()
+    world = load_world(find_world(config.world)) if config.world else None
+    chosen = {"npc": npc, "place": place, "book": book}
+    if world:
+        npc = chosen["npc"] = npc or next(iter(world.npcs), None)
+        if npc in world.npcs and place is None:
+            chosen["place"] = world.npcs[npc].place
+    # Ids are checked before the model is loaded.
+    check = Conversation.__new__(Conversation)
+    check.world, check.context = world, Context()
+    for part in PARTS:
+        check.change(part, chosen[part])
+    model, tokenizer = load_finished(run.final)
+    return Conversation(config, world, model, tokenizer, check.context)

@@ -1,0 +1,178 @@
+"""What a run will do, found out before any weight is loaded and before anything is written."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from eterna.config import LoadedConfig, RunConfig
+from eterna.data import PreparedData, SourceReport, prepare_data
+from eterna.errors import ConfigError, ModelError
+from eterna.models import Precision, add_lora, choose_precision, find_model, load_tokenizer, trainable_share
+from eterna.models.loading import check_weights, readable_failure
+from eterna.seeding import order_of_epoch
+from eterna.text import plural
+from eterna.world import World, find_world, load_world
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+ADAM_BYTES = 8  # two float32 moments for each trained parameter
+
+
+@dataclass
+class Plan:
+    """Everything known before the first step."""
+
+    loaded: LoadedConfig
+    world: World | None
+    tokenizer: Any
+    data: PreparedData
+    precision: Precision
+    steps: int
+    parameters: int
+    trained_parameters: int
+    notes: list[str]
+
+    @property
+    def config(self) -> RunConfig:
+        """The config in force."""
+        return self.loaded.config
+
+    @property
+    def window(self) -> int:
+        """Tokens in one forward pass."""
+        return self.config.data.max_length
+
+
+def make_plan(loaded: LoadedConfig) -> Plan:
+    """Check and prepare everything that needs no weights. Raises UserError."""
+    config = loaded.config
+    precision = choose_precision(config.training.precision, bool(getattr(config.training, "use_cpu", False)))
+    world = load_world(find_world(config.world)) if config.world else None
+    shape = load_shape(config)
+    tokenizer, notes = load_tokenizer(config.model)
+    window = min(config.data.max_length, getattr(shape, "max_position_embeddings", None) or config.data.max_length)
+    data = prepare_data(
+        config.data, tokenizer, world, config.evaluation.probes, window - config.generation.max_new_tokens
+    )
+    check_vocabulary(config, shape, tokenizer)
+    parameters, trained = count_parameters(config, shape)
+    plan = Plan(
+        loaded,
+        world,
+        tokenizer,
+        data,
+        precision,
+        count_steps(config, data),
+        parameters,
+        trained,
+        [*loaded.notes, *notes],
+    )
+    if plan.steps < 1:
+        raise ConfigError("the run would make no optimizer step", fix="raise training.num_train_epochs or max_steps")
+    return plan
+
+
+def load_shape(config: RunConfig) -> Any:
+    """The model's configuration; its window and its weights' files are checked. Raises ModelError or ConfigError."""
+    from transformers import AutoConfig
+
+    source = find_model(config.model.name)
+    if config.model.init == "pretrained" and Path(source).is_dir():
+        check_weights(Path(source))
+    with readable_failure(config.model.name):
+        shape = AutoConfig.from_pretrained(source, revision=config.model.revision)
+    longest = getattr(shape, "max_position_embeddings", None)
+    if longest and config.data.max_length > longest:
+        raise ConfigError(
+            f"data.max_length is {config.data.max_length}, but {config.model.name} takes {longest} tokens at most",
+            fix=f"data.max_length: {longest}",
+        )
+    return shape
+
+
+def check_vocabulary(config: RunConfig, shape: Any, tokenizer: Any) -> None:
+    """Refuse a tokenizer that knows tokens the model has no embedding for."""
+    size = getattr(shape, "vocab_size", None)
+    if size and len(tokenizer) > size:
+        raise ModelError(
+            f"the tokenizer of {config.model.name} has {len(tokenizer):,} tokens, the model {size:,}",
+            fix="use the tokenizer that belongs to the model",
+        )
+
+
+def count_parameters(config: RunConfig, shape: Any) -> tuple[int, int]:
+    """(all, trained) parameters, counted on a model without storage."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    with torch.device("meta"), readable_failure(config.model.name):
+        model = AutoModelForCausalLM.from_config(shape)
+    if config.lora:
+        before = sum(parameter.numel() for parameter in model.parameters())
+        with torch.device("meta"):
+            trained, everything = trainable_share(add_lora(model, config.lora, config.training.seed))
+        return before, trained if everything > before else before
+    everything = trainable_share(model)[1]
+    return everything, everything
+
+
+def count_steps(config: RunConfig, data: PreparedData) -> int:
+    """Optimizer steps of the run, over all processes, as transformers counts them."""
+    import os
+
+    training = config.training
+    if training.max_steps > 0:
+        return training.max_steps
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    examples = len(order_of_epoch([example.id for example in data.train], data.weights, 0, 0))
+    batches = math.ceil(math.ceil(examples / training.per_device_train_batch_size) / processes)
+    steps_per_epoch = max(1, math.ceil(batches / training.gradient_accumulation_steps))
+    return math.ceil(steps_per_epoch * training.num_train_epochs)
+
+
+def show_plan(plan: Plan, console: Console) -> None:
+    """The plan in plain lines."""
+    config = plan.config
+    lines = [("run", f"{config.name} -> {config.training.output_dir}"), ("model", _model_line(plan))]
+    lines.append(("precision", f"{plan.precision.name} ({plan.precision.reason})"))
+    lines += [(report.part, _source_line(report)) for report in plan.data.reports]
+    lines += [("steps", _steps_line(plan)), ("memory", _memory_line(plan))]
+    lines += [("note", note) for note in plan.notes]
+    for name, text in lines:
+        console.print(f"{name:<10}{text}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _model_line(plan: Plan) -> str:
+    config = plan.config
+    method = f"LoRA r={config.lora.r}" if config.lora else "full fine-tuning"
+    if config.model.init == "random":
+        method = "from random weights"
+    share = f"{plan.trained_parameters:,} trained ({plan.trained_parameters / plan.parameters:.1%})"
+    return f"{config.model.name}: {plan.parameters:,} parameters, {share}, {method}"
+
+
+def _source_line(report: SourceReport) -> str:
+    used = f"{report.trained_tokens / max(report.tokens, 1):.0%} trained"
+    if report.part == "eval":
+        used = f"{report.trained_tokens:,} scored"
+    parts = [plural(report.examples, "example"), plural(report.tokens, "token"), used]
+    parts += [plural(report.dropped, "dropped example")] if report.dropped else []
+    parts += [plural(report.cut, "cut token")] if report.cut else []
+    return f"{report.name}: {', '.join(parts)}"
+
+
+def _steps_line(plan: Plan) -> str:
+    training = plan.config.training
+    batch = plural(training.per_device_train_batch_size * training.gradient_accumulation_steps, "example")
+    schedule = f"{training.lr_scheduler_type} from {training.learning_rate:g}"
+    return f"{plan.steps:,} of {batch} per process, {schedule}, {training.optim}"
+
+
+def _memory_line(plan: Plan) -> str:
+    held = 2 if plan.config.lora and plan.precision.name != "fp32" else 4
+    memory = plan.parameters * held + plan.trained_parameters * (4 + ADAM_BYTES)
+    return f"{memory / 2**20:,.0f} MiB for weights, gradients and optimizer; activations come on top"

@@ -1,0 +1,14 @@
+"""Keep the libraries' own chatter out of the way."""
+
+from __future__ import annotations
+
+import os
+
+
+def quiet_libraries() -> None:
+    """Eterna says what matters; the libraries' own chatter is for whoever asks for it."""
+    import transformers
+
+    if "TRANSFORMERS_VERBOSITY" not in os.environ:
+        transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()

@@ -1,0 +1,268 @@
+"""`eterna train`: plan, train, evaluate, save, report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from eterna.config import LoadedConfig, RunConfig
+from eterna.errors import Problem, RunError
+from eterna.evaluation import ItemLoss, answer_probes, perplexity_scores, score_items, summarize
+from eterna.models import add_lora, load_model, save_finished
+from eterna.pipeline.evaluate import score_base, signature
+from eterna.pipeline.plan import Plan, make_plan, show_plan
+from eterna.pipeline.quiet import quiet_libraries
+from eterna.reports import write_report
+from eterna.runs import RunFolder, Score, environment_record
+from eterna.text import shown
+from eterna.tracking import Trackers, open_trackers
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# Settings that may differ between a run and its resumption: they change no weight.
+FREE_TO_CHANGE = {"name", "evaluation", "generation", "tracking"}
+FREE_IN_TRAINING = {
+    "output_dir",
+    "logging_steps",
+    "save_steps",
+    "save_strategy",
+    "save_total_limit",
+    "eval_steps",
+    "eval_strategy",
+    "report_to",
+    "per_device_eval_batch_size",
+}
+
+
+@dataclass
+class Trained:
+    """What a training left behind."""
+
+    run: RunFolder
+    scores: list[Score]
+    exit_code: int
+    """0, or 130 / 143 when a signal stopped it with a checkpoint saved."""
+
+
+def train(loaded: LoadedConfig, console: Console, resume: bool = False, dry_run: bool = False) -> Trained | None:
+    """Train as the config says. Returns None after a dry run. Raises UserError before anything is written."""
+    quiet_libraries()
+    run = RunFolder(Path(loaded.config.training.output_dir))
+    checkpoint = find_checkpoint(run, loaded, resume)
+    plan = make_plan(loaded)
+    show_plan(plan, console)
+    if dry_run:
+        console.print("dry run: nothing was loaded or written", highlight=False)
+        return None
+    if resume:
+        check_same_data(run, plan)
+    model = load_model(
+        plan.config.model, plan.precision.name, plan.config.training.seed, train_all=plan.config.lora is None
+    )
+    if plan.config.lora:
+        model = add_lora(model, plan.config.lora, plan.config.training.seed)
+    return _Training(plan, run, model, console).go(checkpoint)
+
+
+def find_checkpoint(run: RunFolder, loaded: LoadedConfig, resume: bool) -> Path | None:
+    """The checkpoint to go on from. Raises RunError when there is none, or the folder is taken."""
+    if not run.is_used():
+        if resume:
+            raise RunError(f"{run.path} holds no run to resume", fix="leave --resume out to start it")
+        if run.path.exists() and not run.path.is_dir():
+            raise RunError(f"{run.path} is a file, not a folder", fix="choose another training.output_dir")
+        return None
+    if not resume:
+        raise RunError(
+            f"{run.path} already holds a run",
+            fix="add --resume to go on with it, or choose another training.output_dir",
+        )
+    if run.status().get("state") == "finished":
+        raise RunError(f"the run in {run.path} is finished", fix=f"look at it: eterna report {run.path}")
+    differences = list(config_differences(run.config(), loaded.config))
+    if differences:
+        raise RunError(
+            [
+                Problem(line, fix="resume with the settings of the run, or choose another training.output_dir")
+                for line in differences
+            ]
+        )
+    checkpoints = run.checkpoints()
+    return checkpoints[-1] if checkpoints else None
+
+
+def config_differences(old: RunConfig, new: RunConfig) -> list[str]:
+    """Settings that would change the weights of a resumed run, one line each."""
+    lines = []
+    before, after = old.model_dump(mode="json"), new.model_dump(mode="json")
+    for section in before.keys() - FREE_TO_CHANGE:
+        left, right = before[section], after[section]
+        if section == "training":
+            left = {key: value for key, value in left.items() if key not in FREE_IN_TRAINING}
+            right = {key: value for key, value in right.items() if key not in FREE_IN_TRAINING}
+        if isinstance(left, dict) and isinstance(right, dict):
+            lines += [
+                f"{section}.{key} was {shown(left.get(key))} and is now {shown(right.get(key))}"
+                for key in sorted(left.keys() | right.keys())
+                if left.get(key) != right.get(key)
+            ]
+        elif left != right:
+            lines.append(f"{section} was {shown(left)} and is now {shown(right)}")
+    return lines
+
+
+def check_same_data(run: RunFolder, plan: Plan) -> None:
+    """Refuse to resume on data that changed since the run began."""
+    before = {(item["part"], item["name"]): item["sha256"] for item in run.data().get("sources", [])}
+    now = {(report.part, report.name): report.sha256 for report in plan.data.reports}
+    changed = [name for (part, name), sha in now.items() if part == "train" and before.get((part, name)) != sha]
+    if changed:
+        raise RunError(
+            Problem(
+                f"{name} has changed since the run began",
+                fix="restore it, or start a new run in another training.output_dir",
+            )
+            for name in changed
+        )
+
+
+class _Training:
+    """One run from the first step to the report."""
+
+    def __init__(self, plan: Plan, run: RunFolder, model: Any, console: Console) -> None:
+        self.plan = plan
+        self.config = plan.config
+        self.run = run
+        self.model = model
+        self.console = console
+        self.base: list[ItemLoss] = []
+        self.latest: list[ItemLoss] = []
+        self.latest_step = -1
+
+    def go(self, checkpoint: Path | None) -> Trained:
+        from eterna.training import EternaTrainer, Interrupt, Progress, Recorder, build_arguments
+
+        config = self.config
+        arguments = build_arguments(config.training, self.plan.precision.name, bool(config.data.eval))
+        self.is_main = arguments.process_index == 0
+        trackers = self._open(checkpoint)
+        recorder = Recorder(self.run, trackers)
+        progress = Progress(self.console, recorder)
+        interrupt = Interrupt()
+        trainer = EternaTrainer(
+            self.model,
+            arguments,
+            self.plan.tokenizer,
+            self.plan.data.train,
+            self.plan.data.weights,
+            self._evaluate if config.data.eval else None,
+            callbacks=[recorder, progress, interrupt],
+        )
+        self.trackers = trackers
+        recorder.meter = lambda: (trainer.training_clock(), trainer.tokens_seen)
+        state = "failed"
+        try:
+            with interrupt:
+                if checkpoint is None and config.data.eval:
+                    figures = {f"eval/{name}": value for name, value in self._evaluate(trainer.model, 0).items()}
+                    if self.is_main:
+                        recorder.write(0, 0.0, figures)
+                self._train(trainer, checkpoint)
+                state = "interrupted" if interrupt.received else "finished"
+            scores = [] if interrupt.received else self._finish(trainer)
+        finally:
+            progress.close()
+            if self.is_main:
+                self.run.write_status(state, trainer.state.global_step)
+                if state == "finished":
+                    trackers.log_file(write_report(self.run))
+            trackers.close(state)
+        if interrupt.received and self.is_main:
+            self.say(f"stopped at step {trainer.state.global_step}, checkpoint saved; go on with --resume")
+        return Trained(self.run, scores, interrupt.exit_code)
+
+    def say(self, line: str) -> None:
+        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def _open(self, checkpoint: Path | None) -> Trackers:
+        config = self.config
+        if not self.is_main:
+            return Trackers(self.say)
+        if checkpoint is None:
+            self.run.start(
+                self.plan.loaded,
+                environment_record(),
+                self.plan.data.record(self.plan.tokenizer.chat_template),
+            )
+        self.run.drop_after(int(checkpoint.name.rpartition("-")[2]) if checkpoint else -1)
+        self.run.write_status("running", 0)
+        folder = Path(config.tracking.tensorboard_dir or self.run.path / "logs")
+        trackers = open_trackers(config.training.report_to, folder, config.name, config.tracking, self.say)
+        trackers.log_parameters(flat(self.plan.loaded.resolved()))
+        hashes = {f"data.{report.part}.{report.name}.sha256": report.sha256 for report in self.plan.data.reports}
+        trackers.log_parameters(hashes)
+        for name in ("resolved.yaml", "data.json", "environment.json"):
+            trackers.log_file(self.run.path / name)
+        return trackers
+
+    def _train(self, trainer: Any, checkpoint: Path | None) -> None:
+        import transformers
+
+        if checkpoint:
+            self.say(f"resuming from {checkpoint}")
+            rows = [row for row in self.run.metrics() if "train/tokens" in row]
+            trainer.tokens_seen = int(rows[-1]["train/tokens"]) if rows else 0
+        # The random state at the first step must not depend on what was done before it.
+        transformers.set_seed(self.config.training.seed)
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+
+    def _evaluate(self, model: Any, step: int) -> dict[str, float]:
+        """Figures on data.eval; probe replies go to the run folder and the trackers."""
+        config = self.config
+        self.latest = score_items(
+            model, self.plan.data.eval, self.plan.window, config.training.per_device_eval_batch_size
+        )
+        self.latest_step = step
+        if step == 0:
+            self.base = self.latest
+        if self.is_main:
+            rows = answer_probes(model, self.plan.tokenizer, self.plan.data.probes, config.generation, step)
+            self.run.add_samples(rows)
+            for row in rows:
+                self.trackers.log_text(step, f"{row['probe']}", row["reply"])
+        pooled = summarize(self.latest)
+        figures = {"loss": pooled.loss, "perplexity": pooled.perplexity}
+        return figures | ({"bits_per_byte": pooled.bits_per_byte} if pooled.bits_per_byte is not None else {})
+
+    def _finish(self, trainer: Any) -> list[Score]:
+        """Save final/, score base against tuned."""
+        from eterna.data import Encoder
+
+        config, step = self.config, trainer.state.global_step
+        if config.data.eval and self.latest_step != step:
+            trainer.evaluate()
+        if not self.is_main:
+            return []
+        model = trainer.accelerator.unwrap_model(trainer.model)
+        stop = Encoder(self.plan.tokenizer).stop_tokens(model.generation_config)
+        save_finished(model, self.plan.tokenizer, self.run.final, stop, config.generation.max_new_tokens)
+        if not config.data.eval:
+            return []
+        base = self.base or score_base(self.plan, model)
+        scores = perplexity_scores(base, self.latest, signature(self.plan))
+        self.run.write_scores(scores)
+        return scores
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as dotted names."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict):
+            found |= flat(value, f"{name}.")
+        else:
+            found[name] = value
+    return found

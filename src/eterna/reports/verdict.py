@@ -1,0 +1,128 @@
+"""Base against tuned: the rows of the score table and one plain sentence on what they show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from eterna.reports.signs import decimals_for, number, pair, percent
+from eterna.runs import Score
+
+Outcome = Literal["better", "worse", "not shown", "unknown"]
+
+SYSTEMS = {"base": "Base model", "tuned": "Tuned model", "difference": "Difference"}
+UNSAID = "Nothing can be said about whether training helped"
+LEADING = ("perplexity", "bits_per_byte")
+EXPLAINED = {
+    "perplexity": (
+        "Perplexity is, roughly, among how many next tokens the model hesitates at each step: "
+        "lower means less surprised."
+    ),
+    "bits_per_byte": (
+        "Bits per byte is how much the model would still have to be told to write each byte of the text: "
+        "lower means less surprised."
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One metric of the score table."""
+
+    metric: str
+    label: str
+    better: str
+    """Which way is better, in words."""
+    cells: dict[str, Score | None]
+    """Score by system; None where that system was not scored."""
+    outcome: Outcome
+    decimals: int
+    """How exactly its figures are written."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the scores show, for somebody who reads only this."""
+
+    outcome: Outcome
+    sentence: str
+    notes: list[str] = field(default_factory=list)
+
+
+def score_rows(scores: list[Score]) -> list[Row]:
+    """Scores by metric, in the order they were written."""
+    by_metric: dict[str, dict[str, Score]] = {}
+    for score in scores:
+        by_metric.setdefault(score.metric, {})[score.system] = score
+    rows = []
+    for metric, found in by_metric.items():
+        better = f"{next(iter(found.values())).direction} is better"
+        cells = {system: found.get(system) for system in SYSTEMS}
+        decimals = decimals_for(score.value for score in found.values() if score.value is not None)
+        rows.append(Row(metric, label(metric), better, cells, _outcome(found.get("difference")), decimals))
+    return rows
+
+
+def label(metric: str) -> str:
+    """A metric's name as words."""
+    return metric.replace("_", " ")
+
+
+def verdict(rows: list[Row]) -> Verdict:
+    """One sentence on the most telling metric that both models have a value for."""
+    if not rows:
+        return Verdict("unknown", "This run has not been scored yet, so nothing can be said about whether it helped.")
+    ranked = sorted(rows, key=lambda row: LEADING.index(row.metric) if row.metric in LEADING else len(LEADING))
+    row = next((row for row in ranked if _values(row)), ranked[0])
+    notes = [EXPLAINED[row.metric]] if row.metric in EXPLAINED else []
+    values = _values(row)
+    if values is None:
+        return Verdict("unknown", _unscored_sentence(row), notes)
+    base, tuned = pair(*values)
+    share = percent(*values)
+    change = f"{row.label} {base} → {tuned}" + (f" ({share})" if share else "")
+    return Verdict(row.outcome, _sentence(row, change, values), notes)
+
+
+def _outcome(difference: Score | None) -> Outcome:
+    if difference is None or difference.value is None or difference.low is None or difference.high is None:
+        return "unknown"
+    if difference.low <= 0 <= difference.high:
+        return "not shown"
+    return "better" if (difference.value < 0) == (difference.direction == "lower") else "worse"
+
+
+def _values(row: Row) -> tuple[float, float] | None:
+    base, tuned = row.cells["base"], row.cells["tuned"]
+    if base is None or tuned is None or base.value is None or tuned.value is None:
+        return None
+    return base.value, tuned.value
+
+
+def _sentence(row: Row, change: str, values: tuple[float, float]) -> str:
+    difference = row.cells["difference"]
+    surprise = row.metric in LEADING
+    if row.outcome == "better":
+        finding = "is less surprised by the held-out text" if surprise else "does better on the held-out data"
+        return f"The tuned model {finding}: {change}."
+    if row.outcome == "worse":
+        finding = "is more surprised by the held-out text" if surprise else "does worse on the held-out data"
+        return f"The tuned model {finding} than the base model, so training made it worse here: {change}."
+    if row.outcome == "not shown" and difference and difference.low is not None and difference.high is not None:
+        interval = f"{number(difference.low)} to {number(difference.high)}"
+        return (
+            f"No difference between the base model and the tuned model was shown: {change}, "
+            f"but the 95 % interval of the difference, {interval}, includes zero."
+        )
+    moved = "changed" if values[0] != values[1] else "stayed the same"
+    return f"On the held-out data the figures {moved}, {change}, but without an interval this may be chance."
+
+
+def _unscored_sentence(row: Row) -> str:
+    for system in ("base", "tuned"):
+        score = row.cells[system]
+        if score is not None and score.value is None:
+            reason = score.reason or "no reason was recorded"
+            return f"{UNSAID}: {row.label} could not be scored: {reason}."
+    missing = "base" if row.cells["base"] is None else "tuned"
+    return f"{UNSAID}: the {missing} model has not been scored yet."

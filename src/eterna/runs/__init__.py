@@ -1,0 +1,7 @@
+"""The run folder and its records: the contract between what produces a run and what reads it."""
+
+from eterna.runs.environment import environment_record
+from eterna.runs.folder import FORMAT, RunFolder
+from eterna.runs.scores import Score
+
+__all__ = ["FORMAT", "RunFolder", "Score", "environment_record"]

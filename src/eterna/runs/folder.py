@@ -1,0 +1,182 @@
+"""One run's folder. Training and evaluation write it through this class; everything else only reads it.
+
+    run.yaml            the run file as the user wrote it
+    resolved.yaml       every value in force
+    environment.json    versions and machine
+    data.json           sources with their content hashes and counts
+    metrics.jsonl       one row per log line: {"step": .., "epoch": .., "train/loss": ..}
+    samples.jsonl       one row per probe and evaluation: {"step": .., "probe": .., "messages": [..], "reply": ..}
+    scores.json         base against tuned
+    status.json         running | finished | stopped, and the last step
+    report.html         all of it on one page
+    checkpoint-N/       as transformers writes it
+    final/              model and tokenizer, loaded by plain transformers and PEFT
+    logs/               TensorBoard event files
+
+Each JSON file holds `format: 1`; each JSONL file starts with {"format": 1}. A newer format is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from eterna.config import LoadedConfig, RunConfig, load_config
+from eterna.config.writing import to_yaml
+from eterna.errors import Place, Problem, RunError
+from eterna.files import append_json_line, read_json_lines, read_text, write_json, write_whole
+from eterna.runs.scores import Score
+
+FORMAT = 1
+CHECKPOINT = "checkpoint-"
+
+
+class RunFolder:
+    """Paths and records of one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def final(self) -> Path:
+        """The finished model's folder."""
+        return self.path / "final"
+
+    @property
+    def report(self) -> Path:
+        """The report page."""
+        return self.path / "report.html"
+
+    @property
+    def resolved(self) -> Path:
+        """The resolved config; its presence is what makes a folder a run."""
+        return self.path / "resolved.yaml"
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """An existing run. Raises RunError when the folder holds none."""
+        run = cls(path)
+        if not run.resolved.is_file():
+            near = (
+                sorted(item.parent.name for item in path.parent.glob("*/resolved.yaml")) if path.parent.is_dir() else []
+            )
+            fix = f"runs in {path.parent}: {', '.join(near[:8])}" if near else "train one: eterna train run.yaml"
+            raise RunError(f"{path} holds no run", fix=fix)
+        return run
+
+    def is_used(self) -> bool:
+        """Whether a run was started here."""
+        return self.resolved.exists()
+
+    def start(self, loaded: LoadedConfig, environment: dict[str, Any], data: dict[str, Any]) -> None:
+        """Write what is known before the first step."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_whole(self.path / "run.yaml", loaded.text)
+        write_json(self.path / "environment.json", {"format": FORMAT, **environment})
+        write_json(self.path / "data.json", {"format": FORMAT, **data})
+        write_whole(self.resolved, to_yaml(loaded.resolved()))
+
+    def config(self) -> RunConfig:
+        """The config in force, checked again."""
+        return load_config(self.resolved, environment={}).config
+
+    def checkpoints(self) -> list[Path]:
+        """Complete checkpoints, oldest first, by step number."""
+        found = [
+            (int(item.name.removeprefix(CHECKPOINT)), item)
+            for item in self.path.glob(f"{CHECKPOINT}*")
+            if item.name.removeprefix(CHECKPOINT).isdigit() and (item / "trainer_state.json").is_file()
+        ]
+        return [item for _, item in sorted(found)]
+
+    def write_status(self, state: str, step: int, message: str | None = None) -> None:
+        """`running`, `finished`, `interrupted` or `failed`, with the last step."""
+        write_json(self.path / "status.json", {"format": FORMAT, "state": state, "step": step, "message": message})
+
+    def status(self) -> dict[str, Any]:
+        """The last status written."""
+        return self._read_json("status.json")
+
+    def add_metrics(self, row: dict[str, Any]) -> None:
+        """Append a row of figures; the wall-clock time is added."""
+        self._append("metrics.jsonl", {**row, "time": round(time.time(), 3)})
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Every row of figures."""
+        return self._read_rows("metrics.jsonl")
+
+    def add_samples(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Append probe replies."""
+        for row in rows:
+            self._append("samples.jsonl", row)
+
+    def samples(self) -> list[dict[str, Any]]:
+        """Every probe reply."""
+        return self._read_rows("samples.jsonl")
+
+    def drop_after(self, step: int) -> None:
+        """Forget figures and samples past `step`: a resumed run writes them again."""
+        for name in ("metrics.jsonl", "samples.jsonl"):
+            rows = self._read_rows(name)
+            kept = [row for row in rows if row["step"] <= step]
+            if len(kept) < len(rows):
+                lines = [json.dumps(row, ensure_ascii=False) for row in [{"format": FORMAT}, *kept]]
+                write_whole(self.path / name, "\n".join(lines) + "\n")
+
+    def write_scores(self, scores: Iterable[Score]) -> None:
+        """Replace the scores."""
+        write_json(self.path / "scores.json", {"format": FORMAT, "scores": [score.as_row() for score in scores]})
+
+    def scores(self) -> list[Score]:
+        """The scores, or an empty list before the first evaluation."""
+        return [Score(**row) for row in self._read_json("scores.json").get("scores", [])]
+
+    def environment(self) -> dict[str, Any]:
+        """The environment record."""
+        return self._read_json("environment.json")
+
+    def data(self) -> dict[str, Any]:
+        """The data record."""
+        return self._read_json("data.json")
+
+    def _append(self, name: str, row: dict[str, Any]) -> None:
+        path = self.path / name
+        if not path.exists():
+            append_json_line(path, {"format": FORMAT})
+        append_json_line(path, row)
+
+    def _read_rows(self, name: str) -> list[dict[str, Any]]:
+        path = self.path / name
+        if not path.is_file():
+            return []
+        rows = []
+        for _, row in read_json_lines(path):
+            if isinstance(row, Problem):
+                raise RunError(row)
+            rows.append(row)
+        if rows:
+            self._check_format(rows.pop(0), path)
+        return rows
+
+    def _read_json(self, name: str) -> dict[str, Any]:
+        path = self.path / name
+        if not path.is_file():
+            return {}
+        try:
+            record: dict[str, Any] = json.loads(read_text(path))
+        except ValueError as error:
+            raise RunError(
+                f"not valid JSON: {error}", Place(str(path)), "the file is damaged; run the step again"
+            ) from None
+        self._check_format(record, path)
+        return record
+
+    def _check_format(self, record: dict[str, Any], path: Path) -> None:
+        if record.get("format") != FORMAT:
+            raise RunError(
+                f"{path} has format {record.get('format')}, this Eterna reads {FORMAT}",
+                fix="use the Eterna that wrote it, or a newer one",
+            )

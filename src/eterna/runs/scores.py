@@ -1,0 +1,31 @@
+"""A score as it is kept: value, interval, count and signature, or the reason why there is none."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Score:
+    """One figure of one system. `value` None means "could not be scored", with the reason; never 0."""
+
+    metric: str
+    system: str
+    """`base`, `tuned`, or `difference` (tuned against base, paired)."""
+    value: float | None
+    low: float | None
+    """Lower end of the 95 % interval."""
+    high: float | None
+    n: int
+    """Items scored."""
+    direction: Literal["lower", "higher"]
+    """Which way is better."""
+    signature: str
+    """Everything needed to repeat the figure."""
+    reason: str | None = None
+    """Why there is no value."""
+
+    def as_row(self) -> dict[str, Any]:
+        """Plain values for scores.json."""
+        return asdict(self)

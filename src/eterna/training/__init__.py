@@ -1,0 +1,10 @@
+"""Training on transformers' Trainer: exact loss, pure order, progress, records."""
+
+from eterna.training.arguments import build_arguments
+from eterna.training.interrupt import Interrupt
+from eterna.training.loss import weighted_loss_sum
+from eterna.training.progress import Progress
+from eterna.training.recording import Recorder
+from eterna.training.trainer import EternaTrainer
+
+__all__ = ["EternaTrainer", "Interrupt", "Progress", "Recorder", "build_arguments", "weighted_loss_sum"]

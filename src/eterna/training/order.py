@@ -1,0 +1,34 @@
+"""The sampler: positions of an epoch by `seeding.order_of_epoch`, whatever the random state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from torch.utils.data import Sampler
+
+from eterna.seeding import order_of_epoch
+
+
+class EpochOrder(Sampler[int]):  # type: ignore[misc]
+    """Yields the positions of the current epoch.
+
+    The epoch is set through `start_epoch`, on purpose not named `set_epoch`: accelerate calls a method of that name
+    with its own count, which starts from 0 again after a resume (accelerate issue 4071).
+    """
+
+    def __init__(self, ids: Sequence[str], weights: Sequence[float], seed: int) -> None:
+        self.ids = list(ids)
+        self.weights = list(weights)
+        self.seed = seed
+        self.epoch = 0
+        self.length = len(order_of_epoch(self.ids, self.weights, seed, 0))
+
+    def start_epoch(self, epoch: int) -> None:
+        """Use the order of this epoch from the next iteration on."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(order_of_epoch(self.ids, self.weights, self.seed, self.epoch))

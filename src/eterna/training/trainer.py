@@ -1,0 +1,127 @@
+"""transformers' Trainer with Eterna's loss, order and evaluation; everything else is its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from transformers import (
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+
+from eterna.data import Encoded
+from eterna.data.batches import Collator, TokenizedExamples
+from eterna.errors import TrainingFailedError
+from eterna.training.loss import weight_and_token_sum, weighted_loss_sum
+from eterna.training.order import EpochOrder
+
+Evaluate = Callable[[Any, int], dict[str, float]]
+
+
+class EternaTrainer(Trainer):  # type: ignore[misc]
+    """Trains on encoded examples.
+
+    Loss: the weighted sum over labelled tokens divided by the weights of the whole optimizer step, over all
+    micro-batches and processes. Order: a pure function of seed, epoch and example id. Evaluation: the callable given.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        arguments: TrainingArguments,
+        tokenizer: Any,
+        examples: Sequence[Encoded],
+        weights: Sequence[float],
+        evaluate: Evaluate | None,
+        callbacks: Sequence[TrainerCallback] = (),
+    ) -> None:
+        seed = arguments.seed if arguments.data_seed is None else arguments.data_seed
+        self.order = EpochOrder([example.id for example in examples], weights, seed)
+        self.tokens_seen = 0
+        self._evaluate_with = evaluate
+        self._aside = 0.0
+        super().__init__(
+            model=model,
+            args=arguments,
+            train_dataset=TokenizedExamples(examples),
+            # Trainer wants a data set before it agrees to evaluate; `evaluate` below never reads it.
+            eval_dataset=TokenizedExamples([]) if evaluate else None,
+            data_collator=Collator(tokenizer.pad_token_id),
+            processing_class=tokenizer,
+            callbacks=[_EpochStart(self.order), *callbacks],
+            # Tells every version of Trainer that the loss is already normalised over the accumulated batches.
+            compute_loss_func=weighted_loss_sum,
+        )
+
+        # Prints raw dictionaries; Eterna shows its own progress.
+        self.remove_callback(PrinterCallback)
+
+    def training_clock(self) -> float:
+        """Seconds on a clock that stands still during evaluations."""
+        return time.monotonic() - self._aside
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> EpochOrder:
+        return self.order
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: Any
+    ) -> tuple[list[Any], torch.Tensor]:
+        """The micro-batches of one optimizer step, and the sum of their loss weights over all processes."""
+        batches = [batch for _, batch in zip(range(num_batches), epoch_iterator, strict=False)]
+        sums = weight_and_token_sum(batches).to(device, torch.float32 if device.type == "mps" else torch.float64)
+        if self.args.world_size > 1:
+            sums = self.accelerator.reduce(sums, reduction="sum")
+        self.tokens_seen += int(sums[1])
+        return batches, sums[0].to(torch.float32)
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """Weighted loss of one micro-batch as its share of the step; DDP's averaging over processes is undone."""
+        inputs = dict(inputs)
+        labels, weights = inputs.pop("labels"), inputs.pop("loss_weights")
+        outputs = model(**inputs)
+        total = weighted_loss_sum(outputs.logits, labels, weights, self.args.label_smoothing_factor)
+        loss = total * self.args.world_size / num_items_in_batch.clamp(min=1e-12)
+        return (loss, outputs) if return_outputs else loss
+
+    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
+        """One micro-batch. Raises TrainingFailedError at a loss that is no number, before a weight is touched."""
+        loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
+        if not torch.isfinite(loss):
+            raise TrainingFailedError(
+                f"the loss became {loss.item()} in step {self.state.global_step + 1}; the weights are those of step"
+                f" {self.state.global_step}. Lower training.learning_rate, or look at the data of this step."
+            )
+        return loss
+
+    def evaluate(self, *arguments: Any, **settings: Any) -> dict[str, float]:
+        """Run Eterna's evaluation. Returns its figures named eval_*; torch's random state is left as it was."""
+        assert self._evaluate_with is not None
+        begun = time.monotonic()
+        with torch.random.fork_rng():
+            figures = self._evaluate_with(self.accelerator.unwrap_model(self.model), self.state.global_step)
+        metrics = {f"eval_{name}": value for name, value in figures.items()}
+        self._aside += time.monotonic() - begun
+        self.log(metrics)
+        self.control: TrainerControl = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+
+class _EpochStart(TrainerCallback):  # type: ignore[misc]
+    """Tells the sampler which epoch begins; Trainer keeps the epoch as a float across a resume."""
+
+    def __init__(self, order: EpochOrder) -> None:
+        self.order = order
+
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **rest: Any
+    ) -> None:
+        self.order.start_epoch(int(state.epoch or 0))

@@ -1,0 +1,22 @@
+"""The world: books, NPCs, places, revelaciones and the canon that binds them. Plain data, no torch."""
+
+from eterna.world.loading import find_world, load_world
+from eterna.world.prompt import Context, Message, build_messages, fit_turns
+from eterna.world.schema import NPC, Book, Canon, Example, Place, Revelacion, Turn, World
+
+__all__ = [
+    "NPC",
+    "Book",
+    "Canon",
+    "Context",
+    "Example",
+    "Message",
+    "Place",
+    "Revelacion",
+    "Turn",
+    "World",
+    "build_messages",
+    "find_world",
+    "fit_turns",
+    "load_world",
+]

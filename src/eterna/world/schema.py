@@ -1,0 +1,140 @@
+"""What a world is made of. One file per book, NPC and place; ids are the file names."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PLAYER = "player"
+Split = Literal["train", "validation", "test"]
+
+
+class Part(BaseModel):
+    """A piece of a world file: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+class Book(Part):
+    """A text of the Library. `books/ID.md`: YAML between `---` lines, then the text, scenes headed by `## `."""
+
+    id: str
+    title: str
+    author: str
+    language: str
+    form: str
+    """Chronicle, bestiary, letters, ..."""
+    voice: str
+    """How it is written, in one sentence."""
+    text: str = Field(min_length=1)
+
+    def scenes(self) -> list[tuple[str, str]]:
+        """(heading, text) of each scene; a book without headings is one scene."""
+        scenes: list[tuple[str, str]] = []
+        for block in ("\n" + self.text).split("\n## "):
+            heading, _, body = block.partition("\n")
+            if body.strip():
+                scenes.append((heading.strip() or self.title, body.strip()))
+        return scenes
+
+
+class NPC(Part):
+    """Someone the player can talk to. `npcs/ID.yaml`."""
+
+    id: str
+    name: str
+    role: str
+    manner: str
+    """How they speak, in one sentence."""
+    place: str
+    """Id of the place where they are usually found."""
+    knows: list[str] = Field(default_factory=list)
+    never_says: list[str] = Field(default_factory=list)
+    greeting: str
+
+
+class Place(Part):
+    """Somewhere in the Library. `places/ID.yaml`."""
+
+    id: str
+    name: str
+    description: str
+    light: str
+    sound: str
+    rules: list[str] = Field(default_factory=list)
+
+
+class Revelacion(Part):
+    """A statement the player may come to understand. An item of `revelaciones.yaml`."""
+
+    id: str
+    statement: str
+    requires: list[str] = Field(default_factory=list)
+    """Revelaciones that must be known before this one may be told."""
+    hints: list[str] = Field(default_factory=list)
+    spoilers: list[str] = Field(default_factory=list)
+
+
+class Fact(Part):
+    """A sentence that must hold."""
+
+    id: str
+    text: str
+
+
+class Ban(Part):
+    """Something nobody may say."""
+
+    id: str
+    text: str
+    pattern: str
+    """Case-insensitive regular expression that catches a reply saying it."""
+
+
+class Canon(Part):
+    """`canon.yaml`: what binds every text of the world."""
+
+    facts: list[Fact] = Field(default_factory=list)
+    never: list[Ban] = Field(default_factory=list)
+
+
+class Turn(Part):
+    """One thing said; the speaker is `player` or the NPC's id."""
+
+    speaker: str
+    text: str = Field(pattern=r"\S")
+
+
+class Example(Part):
+    """A conversation to learn from or to be measured by. A line of `examples/*.jsonl`."""
+
+    id: str
+    split: Split
+    npc: str
+    place: str
+    book: str | None = None
+    known: list[str] = Field(default_factory=list)
+    """Revelaciones the player has already reached."""
+    serves: list[str] = Field(default_factory=list)
+    """Revelaciones the conversation hints at."""
+    language: str
+    turns: list[Turn] = Field(min_length=2)
+
+
+class World(Part):
+    """A whole world, every reference checked."""
+
+    id: str
+    title: str
+    languages: list[str]
+    licence: str
+    about: str
+    books: dict[str, Book]
+    npcs: dict[str, NPC]
+    places: dict[str, Place]
+    revelaciones: dict[str, Revelacion]
+    canon: Canon
+    examples: list[Example]
+    sha256: str
+    """Content hash of the world's folder."""
