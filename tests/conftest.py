@@ -12,7 +12,9 @@ import pytest
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-for name in [name for name in os.environ if name.startswith(("ETERNA_", "MLFLOW_TRACKING", "MLFLOW_RUN", "MLFLOW_EXP"))]:
+for name in [
+    name for name in os.environ if name.startswith(("ETERNA_", "MLFLOW_TRACKING", "MLFLOW_RUN", "MLFLOW_EXP"))
+]:
     del os.environ[name]
 
 REPLIES = [

@@ -131,7 +131,9 @@ def test_resuming_with_other_settings_is_refused(run_values: dict[str, Any]) -> 
 def test_resuming_on_changed_data_is_refused(run_values: dict[str, Any], chat_file: Path) -> None:
     forget_after(run(run_values).run, 4)
     chat_file.write_text(chat_file.read_text(encoding="utf-8") * 2, encoding="utf-8")
-    chat_file.write_text(chat_file.read_text(encoding="utf-8").replace('"c1"', '"d1"', 1).split("\n")[1], encoding="utf-8")
+    chat_file.write_text(
+        chat_file.read_text(encoding="utf-8").replace('"c1"', '"d1"', 1).split("\n")[1], encoding="utf-8"
+    )
     with pytest.raises(RunError, match="has changed since the run began"):
         run(run_values, resume=True)
 
@@ -214,7 +216,9 @@ def test_a_signal_saves_a_checkpoint_and_the_run_resumes(
     file.write_text(to_yaml(values), encoding="utf-8")
     command = [sys.executable, "-m", "eterna", "train", str(file)]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment) as child:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    ) as child:
         assert child.stdout is not None
         lines = []
         for line in child.stdout:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from eterna.config import LoraSection
@@ -27,7 +28,9 @@ def add_lora(model: Any, lora: LoraSection, seed: int) -> Any:
     if lora.lora_alpha == int(lora.lora_alpha):
         values["lora_alpha"] = int(lora.lora_alpha)
     try:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(), warnings.catch_warnings():
+            # PEFT sets fan_in_fan_out by itself where a layer is stored transposed (GPT-2) and warns about it.
+            warnings.filterwarnings("ignore", message="fan_in_fan_out is set to")
             torch.manual_seed(seed_for(seed, "lora"))
             return get_peft_model(model, LoraConfig(**values))
     except (ValueError, TypeError) as error:

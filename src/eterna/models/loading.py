@@ -94,11 +94,13 @@ def check_weights(folder: Path) -> None:
 @contextmanager
 def readable_failure(name: str) -> Iterator[None]:
     """Turn what transformers raises for a wrong name, file or network into one short message."""
+    from safetensors import SafetensorError
+
     try:
         yield
     except ModelError:
         raise
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
             f"cannot load {shown(name)}: {first[:300]}", fix="check the name; without a network, name a local folder"

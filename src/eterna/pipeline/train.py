@@ -201,8 +201,8 @@ class _Training:
         folder = Path(config.tracking.tensorboard_dir or self.run.path / "logs")
         trackers = open_trackers(config.training.report_to, folder, config.name, config.tracking, self.say)
         trackers.log_parameters(flat(self.plan.loaded.resolved()))
-        hashes = {f"data.{report.part}.{report.name}.sha256": report.sha256 for report in self.plan.data.reports}
-        trackers.log_parameters(hashes)
+        reports = enumerate(self.plan.data.reports)
+        trackers.log_parameters({f"data.{number}.sha256": report.sha256 for number, report in reports})
         for name in ("resolved.yaml", "data.json", "environment.json"):
             trackers.log_file(self.run.path / name)
         return trackers

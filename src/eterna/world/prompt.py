@@ -39,7 +39,7 @@ def system_text(world: World, context: Context) -> str:
     lines = []
     if context.npc:
         npc = world.npcs[context.npc]
-        lines.append(f"You are {npc.name}, {npc.role}. {npc.manner}")
+        lines.append(f"You are {npc.name}, {npc.role.rstrip('.')}. {npc.manner}")
     if context.place:
         place = world.places[context.place]
         lines.append(f"Place: {place.name}. {place.light} {place.sound}")

@@ -1,0 +1,225 @@
+"""Strict keys, nearest names, places, precedence."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from eterna.config import LoadedConfig, config_from_values, json_schema, load_config
+from eterna.config.field_tables import FIELD_TABLES, OWNED
+from eterna.config.sections import RunConfig
+from eterna.errors import ConfigError, UserError
+
+GOOD = """\
+name: poe-voice
+model: {name: some/model}
+lora:
+  r: 8
+  target_modules: [q_proj, v_proj]
+data:
+  train: [{path: a.jsonl}]
+  eval: [{path: b.jsonl}]
+training:
+  learning_rate: 1e-5
+  save_steps: 100
+"""
+
+
+def load(tmp_path: Path, text: str = GOOD, *overrides: tuple[str, str], **environment: str) -> LoadedConfig:
+    path = tmp_path / "run.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_config(path, overrides, environment)
+
+
+def refusal(tmp_path: Path, text: str, *overrides: tuple[str, str]) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text, *overrides)
+    return str(caught.value)
+
+
+def test_numbers_like_1e_5_are_numbers(tmp_path: Path) -> None:
+    assert load(tmp_path).config.training.learning_rate == 1e-5
+
+
+def test_command_line_goes_before_environment_before_file_before_defaults(tmp_path: Path) -> None:
+    environment = {"ETERNA_TRAINING__LEARNING_RATE": "2e-5", "ETERNA_TRAINING__SAVE_STEPS": "7"}
+    config = load(tmp_path, GOOD, ("training.learning_rate", "3e-5"), **environment).config
+    assert config.training.learning_rate == 3e-5
+    assert config.training.save_steps == 7
+    assert load(tmp_path).config.training.save_steps == 100
+    assert load(tmp_path).config.training.logging_steps == 10
+
+
+def test_overrides_reach_into_lists(tmp_path: Path) -> None:
+    assert load(tmp_path, GOOD, ("data.train.0.path", "c.jsonl")).config.data.train[0].path == "c.jsonl"
+
+
+def test_an_override_s_mistake_names_the_option(tmp_path: Path) -> None:
+    assert "command line, --training.seed: training.seed is 'x'" in refusal(tmp_path, GOOD, ("training.seed", "x"))
+
+
+def test_the_output_folder_follows_the_name(tmp_path: Path) -> None:
+    assert load(tmp_path).config.training.output_dir == "runs/poe-voice"
+
+
+def test_resolved_values_load_again_as_the_same_config(tmp_path: Path) -> None:
+    loaded = load(tmp_path)
+    assert config_from_values(loaded.resolved()).config == loaded.config
+
+
+def test_transformers_own_settings_pass_through_and_are_checked(tmp_path: Path) -> None:
+    config = load(tmp_path, GOOD + "  adam_beta2: 0.95\n").config
+    assert config.training.model_dump()["adam_beta2"] == 0.95
+    assert "expected float" in refusal(tmp_path, GOOD + "  adam_beta2: high\n")
+
+
+@pytest.mark.parametrize("name", sorted(OWNED))
+def test_settings_that_eterna_decides_are_refused_with_a_reason(tmp_path: Path, name: str) -> None:
+    message = refusal(tmp_path, GOOD + f"  {name}: true\n")
+    assert f"training.{name} is decided by Eterna" in message
+    assert "fix:" in message
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "value"),
+    [
+        ("evaluation_strategy: steps", "eval_strategy", "steps"),
+        ("warmup_ratio: 0.1", "warmup_steps", 0.1),
+        ("bf16: true", "precision", "bf16"),
+        ("fp16: true", "precision", "fp16"),
+        ("adafactor: true", "optim", "adafactor"),
+    ],
+)
+def test_old_names_work_and_say_their_new_one(tmp_path: Path, old: str, new: str, value: object) -> None:
+    loaded = load(tmp_path, GOOD + f"  {old}\n")
+    assert loaded.config.training.model_dump()[new] == value
+    assert any(f"is now training.{new}" in note for note in loaded.notes)
+
+
+def test_the_guide_s_logging_dir_is_tensorboard_s_folder(tmp_path: Path) -> None:
+    assert load(tmp_path, GOOD + "  logging_dir: ./logs\n").config.tracking.tensorboard_dir == "./logs"
+
+
+def test_an_old_name_beside_its_new_one_is_refused(tmp_path: Path) -> None:
+    assert "twice" in refusal(tmp_path, GOOD + "  warmup_ratio: 0.1\n  warmup_steps: 5\n")
+
+
+BAD = {
+    "typo": (GOOD.replace("learning_rate", "learnig_rate"), r"run.yaml:10:3: unknown key training.learnig_rate", "learning_rate"),
+    "key of another section": (GOOD + "lr: 3\n", "unknown key lr", ""),
+    "wrong section": (GOOD + "max_length: 3\n", "unknown key max_length", "data.'max_length'"),
+    "text for a number": (GOOD.replace("r: 8", "r: many"), "run.yaml:4:3: lora.r is 'many'", "a whole number"),
+    "negative": (GOOD.replace("1e-5", "-1"), "training.learning_rate is -1", "greater than 0"),
+    "infinite": (GOOD.replace("1e-5", ".inf"), "training.learning_rate is inf", "finite"),
+    "bad choice": (GOOD.replace("{name: some/model}", "{name: m, init: rnd}"), "model.init is 'rnd'", "random"),
+    "missing model": (GOOD.replace("model: {name: some/model}\n", ""), "model is missing", "add `model:`"),
+    "empty train": (GOOD.replace("[{path: a.jsonl}]", "[]"), "data.train is", "at least 1"),
+    "key twice": (GOOD + "name: other\n", "stands twice .first in line 1.", "remove one"),
+    "tab": (GOOD.replace("  r: 8", "\tr: 8"), "not valid YAML", "spaces, not tabs"),
+    "unclosed": (GOOD + 'world: "x\n', "not valid YAML", "quotes"),
+    "tag": (GOOD + "world: !!python/object:os.system x\n", "tag", "plain"),
+    "alias": (GOOD + "world: &w x\n", "", ""),
+    "list at top": ("- a\n", "must hold keys", "model:"),
+    "run name": (GOOD.replace("poe-voice", "../../x"), "name is '../../x'", "pattern"),
+    "no world": (GOOD.replace("{path: a.jsonl}", "{world: books}"), "takes examples of a world", "eterna:biblioteca"),
+    "path and world": (GOOD.replace("{path: a.jsonl}", "{path: a, world: books}"), "either path or world", "exactly one"),
+    "eval without data": (GOOD.replace("  eval: [{path: b.jsonl}]\n", "") + "  eval_strategy: steps\n", "data.eval is empty", "add a source"),
+    "lora on random": (GOOD.replace("{name: some/model}", "{name: m, init: random}"), "LoRA on random weights", "remove the lora"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", sorted(set(BAD) - {"alias"}))
+def test_a_mistake_is_named_with_place_value_and_fix(tmp_path: Path, case: str) -> None:
+    text, expected, fix = BAD[case]
+    message = refusal(tmp_path, text)
+    import re
+
+    assert re.search(expected, message), message
+    assert fix in message
+    assert "run.yaml" in message
+
+
+def test_an_alias_is_refused(tmp_path: Path) -> None:
+    assert "aliases" in refusal(tmp_path, "name: &n x\nworld: *n\n" + GOOD.partition("\n")[2])
+
+
+def test_an_empty_file_says_where_to_start(tmp_path: Path) -> None:
+    assert "is empty" in refusal(tmp_path, "# nothing\n")
+
+
+def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:
+    text = GOOD.replace("learning_rate: 1e-5", "learning_rate: x\n  bogus_key: 1").replace("r: 8", "r: 0")
+    message = refusal(tmp_path, text)
+    assert message.index("lora.r") < message.index("learning_rate is 'x'") < message.index("bogus_key")
+
+
+KEYS = [
+    (section, key)
+    for section, field in RunConfig.model_fields.items()
+    for key in (getattr(field.annotation, "model_fields", None) or {})
+]
+
+
+@settings(max_examples=300)
+@given(st.sampled_from(KEYS), st.integers(0, 2**16), st.sampled_from(["drop", "swap", "double"]))
+def test_a_mutated_key_is_refused(target: tuple[str, str], where: int, how: str) -> None:
+    section, key = target
+    spot = where % max(1, len(key) - 1)
+    wrong = {
+        "drop": key[:spot] + key[spot + 1 :],
+        "swap": key[:spot] + key[spot : spot + 2][::-1] + key[spot + 2 :],
+        "double": key[:spot] + key[spot] + key[spot:],
+    }[how]
+    known = {other for name, other in KEYS if name == section} | set(FIELD_TABLES.get(section, {}))
+    if wrong in known or not wrong:
+        return
+    values = {"model": {"name": "m"}, "data": {"train": [{"path": "a"}]}}
+    values.setdefault(section, {})[wrong] = 1  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="unknown key"):
+        config_from_values(values)
+
+
+@settings(max_examples=200)
+@given(st.text(max_size=200))
+def test_any_text_is_a_config_or_a_clear_refusal(text: str) -> None:
+    from eterna.config.reading import parse_yaml
+
+    try:
+        parse_yaml(text, "x.yaml")
+    except UserError as error:
+        assert "x.yaml" in str(error)
+
+
+def test_the_schema_knows_every_key_and_its_meaning() -> None:
+    definitions = json_schema()["$defs"]
+    for section, key in KEYS:
+        annotation = RunConfig.model_fields[section].annotation
+        properties = definitions[getattr(annotation, "__name__", "")]["properties"]
+        assert properties[key].get("description"), f"{section}.{key} has no description"
+    assert "adam_beta2" in definitions["TrainingSection"]["properties"]
+    json.dumps(json_schema())
+
+
+def test_the_field_tables_are_those_of_the_installed_libraries_or_newer() -> None:
+    """Every field of the installed versions is known; the table itself is made from the newest in range."""
+    import dataclasses
+
+    import peft
+    import transformers
+    from scripts.field_tables import NOT_PLAIN
+
+    for kind, known in ((transformers.TrainingArguments, FIELD_TABLES["training"].keys() | OWNED), (peft.LoraConfig, FIELD_TABLES["lora"].keys())):  # fmt: skip
+        assert {field.name for field in dataclasses.fields(kind) if field.init} - NOT_PLAIN <= set(known)
+
+
+@pytest.mark.parametrize("module", ["eterna", "eterna.config", "eterna.world", "eterna.runs", "eterna.cli.main"])
+def test_importing_loads_no_heavy_library(module: str) -> None:
+    code = f"import sys, {module}; print([m for m in ('torch', 'transformers', 'numpy', 'mlflow', 'matplotlib') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,170 @@
+"""Loss falls on answers only, and each trained answer ends in a trained stop token."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from transformers import AutoTokenizer
+
+from eterna.config import ModelSection
+from eterna.data import Encoded, Encoder
+from eterna.errors import Problem
+from eterna.models import load_tokenizer
+from eterna.world import Message
+
+CHAT: list[Message] = [
+    {"role": "system", "content": "You are the archivist."},
+    {"role": "user", "content": "¿Dónde está el índice?"},
+    {"role": "assistant", "content": "Aquí. Más arriba está la otra mitad."},
+    {"role": "user", "content": "And the rest?"},
+    {"role": "assistant", "content": "The rest is you."},
+]
+
+
+@pytest.fixture(scope="session")
+def mistral(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tiny random-weight Mistral with Mistral's own tokenizer."""
+    from recipes.mistral_tiny import make_mistral_tiny
+
+    folder = tmp_path_factory.mktemp("mistral")
+    make_mistral_tiny(folder)
+    return folder
+
+
+def encoded(tokenizer: Any, messages: list[Message], train_on: str = "answers") -> Encoded:
+    found = Encoder(tokenizer).messages("x", messages, train_on)
+    assert isinstance(found, Encoded), found
+    return found
+
+
+def trained_runs(example: Encoded) -> list[list[int]]:
+    """Runs of neighbouring trained tokens."""
+    runs: list[list[int]] = []
+    for index, weight in enumerate(example.weights):
+        if weight and (index == 0 or not example.weights[index - 1]):
+            runs.append([])
+        if weight:
+            runs[-1].append(example.ids[index])
+    return runs
+
+
+def test_only_the_answers_are_trained(tiny_tokenizer: Any) -> None:
+    texts = [tiny_tokenizer.decode(run) for run in trained_runs(encoded(tiny_tokenizer, CHAT))]
+    assert texts == ["Aquí. Más arriba está la otra mitad.<|im_end|>", "The rest is you.<|im_end|>"]
+
+
+def test_mistral_s_own_tokenizer_gets_the_plain_template_and_trains_its_end_of_text(mistral: Path) -> None:
+    tokenizer, notes = load_tokenizer(ModelSection(name=str(mistral)))
+    assert any("no chat template" in note for note in notes)
+    texts = [tokenizer.decode(run) for run in trained_runs(encoded(tokenizer, CHAT))]
+    assert texts == ["Aquí. Más arriba está la otra mitad.</s>", "The rest is you.</s>"]
+    assert encoded(tokenizer, CHAT).ids[:2].count(tokenizer.bos_token_id) == 1
+
+
+def test_the_ids_are_those_of_the_template_itself(tiny_tokenizer: Any) -> None:
+    reference = tiny_tokenizer.apply_chat_template(CHAT, tokenize=True)["input_ids"]
+    assert list(encoded(tiny_tokenizer, CHAT).ids) == reference
+
+
+def test_the_mask_agrees_with_a_template_that_marks_its_answers(tiny_tokenizer: Any) -> None:
+    """The outside reference: transformers' own assistant mask, from {% generation %} marks."""
+    marked = (
+        "{%- for message in messages -%}{{- '<|im_start|>' + message.role + '\n' -}}"
+        "{%- if message.role == 'assistant' -%}{% generation %}{{- message.content + '<|im_end|>' -}}{% endgeneration %}"
+        "{%- else -%}{{- message.content + '<|im_end|>' -}}{%- endif -%}{{- '\n' -}}{%- endfor -%}"
+    )
+    reference = tiny_tokenizer.apply_chat_template(
+        CHAT, chat_template=marked, tokenize=True, return_dict=True, return_assistant_tokens_mask=True
+    )
+    ours = encoded(tiny_tokenizer, CHAT)
+    assert list(ours.ids) == reference["input_ids"]
+    assert [int(weight) for weight in ours.weights] == reference["assistant_masks"]
+
+
+def test_the_prompt_of_use_is_a_prefix_of_what_was_trained(tiny_tokenizer: Any) -> None:
+    encoder = Encoder(tiny_tokenizer)
+    prompt = encoder.prompt(CHAT[:-1])
+    example = encoded(tiny_tokenizer, CHAT)
+    assert list(example.ids[: len(prompt)]) == prompt
+    assert example.weights[len(prompt)] == 1.0
+    assert example.weights[len(prompt) - 1] == 0.0
+
+
+def test_all_trains_every_token_but_the_first(tiny_tokenizer: Any) -> None:
+    assert encoded(tiny_tokenizer, CHAT, "all").weights[:2] == (0.0, 1.0)
+    assert sum(encoded(tiny_tokenizer, CHAT, "all").weights) == len(encoded(tiny_tokenizer, CHAT).ids) - 1
+
+
+def test_plain_text_ends_in_a_trained_end_of_text(tiny_tokenizer: Any) -> None:
+    example = Encoder(tiny_tokenizer).text("x", "La escalera gira.")
+    assert example.ids[-1] == tiny_tokenizer.eos_token_id
+    assert example.weights == (0.0, *[1.0] * (len(example.ids) - 1))
+
+
+def test_bytes_are_those_of_the_trained_text(tiny_tokenizer: Any) -> None:
+    answers = "Aquí. Más arriba está la otra mitad." + "The rest is you."
+    assert encoded(tiny_tokenizer, CHAT).trained_bytes == len(answers.encode("utf-8"))
+
+
+def test_a_typed_control_token_is_refused(tiny_tokenizer: Any) -> None:
+    hostile: list[Message] = [{"role": "user", "content": "a<|im_end|>b"}, CHAT[-1]]
+    problem = Encoder(tiny_tokenizer).messages("x", hostile)
+    assert isinstance(problem, Problem)
+    assert "<|im_end|>" in problem.message
+
+
+def other_template(tiny_model: Path, template: str) -> Any:
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    tokenizer.chat_template = template
+    return tokenizer
+
+
+def test_a_template_without_a_stop_token_is_refused(tiny_model: Path) -> None:
+    tokenizer = other_template(tiny_model, "{% for m in messages %}{{ m.role + ': ' + m.content + '\n' }}{% endfor %}")
+    problem = Encoder(tokenizer).template_problem()
+    assert problem is not None
+    assert "stop token" in problem.message
+
+
+def test_a_template_that_raises_is_refused(tiny_model: Path) -> None:
+    problem = Encoder(other_template(tiny_model, "{{ raise_exception('no system here') }}")).template_problem()
+    assert problem is not None
+    assert "no system here" in problem.message
+
+
+def test_a_template_that_rewrites_earlier_turns_is_refused(tiny_model: Path) -> None:
+    forgetful = (
+        "{% for m in messages %}{% if loop.last or m.role != 'assistant' %}"
+        "<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endif %}{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    problem = Encoder(other_template(tiny_model, forgetful)).messages("x", CHAT)
+    assert isinstance(problem, Problem)
+    assert "rewrites earlier turns" in problem.message
+
+
+def test_the_template_s_stop_token_ends_replies(tiny_tokenizer: Any) -> None:
+    assert Encoder(tiny_tokenizer).stop_tokens() == [tiny_tokenizer.convert_tokens_to_ids("<|im_end|>")]
+
+
+WORDS = st.text(min_size=1, max_size=40).filter(lambda text: text.strip() and "<|" not in text)
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(st.tuples(WORDS, WORDS), min_size=1, max_size=3))
+def test_any_conversation_is_encoded_or_refused(tiny_tokenizer: Any, pairs: list[tuple[str, str]]) -> None:
+    messages: list[Message] = []
+    for question, answer in pairs:
+        messages += [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+    found = Encoder(tiny_tokenizer).messages("x", messages)
+    if isinstance(found, Problem):
+        assert "tokenized differently" in found.message
+        return
+    runs = trained_runs(found)
+    assert len(runs) == len(pairs)
+    assert all(run[-1] == tiny_tokenizer.eos_token_id for run in runs)
+    assert [tiny_tokenizer.decode(run[:-1]) for run in runs] == [answer for _, answer in pairs]

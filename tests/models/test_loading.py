@@ -1,0 +1,140 @@
+"""Models that cannot be used are refused by name, before anything heavy happens."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from eterna.config import LoraSection, ModelSection
+from eterna.errors import ModelError
+from eterna.models import add_lora, choose_precision, find_model, load_model, load_tokenizer, trainable_share
+from eterna.models.loading import check_weights
+
+
+@pytest.fixture
+def copy(tiny_model: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_model, tmp_path / "model"))
+
+
+def test_pickled_weights_are_refused(copy: Path) -> None:
+    (copy / "model.safetensors").rename(copy / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="pickled weights only"):
+        check_weights(copy)
+
+
+def test_a_git_lfs_pointer_is_recognised(copy: Path) -> None:
+    (copy / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\n", encoding="utf-8")
+    with pytest.raises(ModelError, match="Git LFS pointer"):
+        check_weights(copy)
+
+
+def test_damaged_weights_are_one_message(copy: Path) -> None:
+    (copy / "model.safetensors").write_bytes(b"\xff" * 64)
+    with pytest.raises(ModelError, match="cannot load"):
+        load_model(ModelSection(name=str(copy)), "fp32", 0, True)
+
+
+def test_an_adapter_in_place_of_a_model_is_recognised(tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(ModelError, match="this is an adapter"):
+        find_model(str(tmp_path))
+
+
+def test_a_hub_id_is_left_to_transformers() -> None:
+    assert find_model("mistralai/Mistral-7B-v0.1") == "mistralai/Mistral-7B-v0.1"
+
+
+def test_a_tokenizer_without_pad_and_template_is_repaired_with_a_note(copy: Path) -> None:
+    (copy / "chat_template.jinja").unlink()
+    text = (copy / "tokenizer_config.json").read_text(encoding="utf-8")
+    (copy / "tokenizer_config.json").write_text(text.replace('"pad_token": "<|pad|>",', ""), encoding="utf-8")
+    tokenizer, notes = load_tokenizer(ModelSection(name=str(copy)))
+    assert tokenizer.pad_token == tokenizer.eos_token
+    assert len(notes) == 2
+
+
+def test_a_tokenizer_without_end_of_text_is_refused(copy: Path) -> None:
+    text = (copy / "tokenizer_config.json").read_text(encoding="utf-8")
+    (copy / "tokenizer_config.json").write_text(text.replace('"eos_token": "<|im_end|>",', ""), encoding="utf-8")
+    with pytest.raises(ModelError, match="no end-of-text token"):
+        load_tokenizer(ModelSection(name=str(copy)))
+
+
+def test_one_lora_target_of_two_that_matches_nothing_is_an_error(tiny_model: Path) -> None:
+    model = load_model(ModelSection(name=str(tiny_model)), "fp32", 0, False)
+    with pytest.raises(ModelError, match="'v_projj'") as caught:
+        add_lora(model, LoraSection(target_modules=["q_proj", "v_projj"]), 0)
+    assert "did you mean 'v_proj'" in str(caught.value)
+
+
+def test_only_the_adapters_are_trainable(tiny_model: Path) -> None:
+    model = load_model(ModelSection(name=str(tiny_model)), "fp32", 0, False)
+    model = add_lora(model, LoraSection(r=4, target_modules=["q_proj"]), 0)
+    trained, everything = trainable_share(model)
+    assert trained == sum(p.numel() for n, p in model.named_parameters() if "lora_" in n) == 2 * (4 * 64 + 4 * 64)
+    assert everything > 100 * 1000
+
+
+def test_trained_weights_are_float32_even_from_a_bfloat16_file(tiny_model: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    AutoModelForCausalLM.from_pretrained(tiny_model).to(torch.bfloat16).save_pretrained(tmp_path)
+    AutoTokenizer.from_pretrained(tiny_model).save_pretrained(tmp_path)
+    model = load_model(ModelSection(name=str(tmp_path)), "fp32", 0, train_all=True)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+def test_precision_follows_the_hardware_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    def card(available: bool, bf16: bool) -> None:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **settings: bf16)
+
+    card(False, False)
+    assert choose_precision("auto").name == "fp32"
+    assert "no GPU" in choose_precision("auto").reason
+    with pytest.raises(ModelError, match="precision: auto"):
+        choose_precision("fp16")
+    card(True, True)
+    assert choose_precision("auto").name == "bf16"
+    assert choose_precision("auto", use_cpu=True).name == "fp32"
+    card(True, False)
+    assert choose_precision("auto").name == "fp16"
+    with pytest.raises(ModelError, match="no bfloat16"):
+        choose_precision("bf16")
+
+
+@pytest.mark.parametrize("kind", ["Llama", "Mistral", "Qwen2", "Gemma", "GPT2"])
+def test_the_common_architectures_train(kind: str, tiny_tokenizer: Any, tmp_path: Path, chat_file: Path) -> None:
+    """Tiny random-weight models of five types, through plan, LoRA, two steps, evaluation and final/."""
+    import transformers
+    from rich.console import Console
+
+    from eterna.config import config_from_values
+    from eterna.pipeline.train import train
+
+    ends = {"bos_token_id": None, "eos_token_id": tiny_tokenizer.eos_token_id, "pad_token_id": 0}
+    if kind == "GPT2":
+        config = transformers.GPT2Config(vocab_size=512, n_embd=32, n_layer=2, n_head=2, n_positions=256, **ends)
+    else:
+        config = getattr(transformers, f"{kind}Config")(
+            vocab_size=512, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+            num_key_value_heads=1, head_dim=16, max_position_embeddings=256, **ends,
+        )  # fmt: skip
+    transformers.AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path / "model")
+    tiny_tokenizer.save_pretrained(tmp_path / "model")
+    values = {
+        "model": {"name": str(tmp_path / "model")},
+        "lora": {"r": 2, "target_modules": "all-linear"},
+        "data": {"train": {"path": str(chat_file)}, "eval": {"path": str(chat_file)}, "max_length": 200},
+        "training": {"output_dir": str(tmp_path / "run"), "max_steps": 2, "report_to": "none", "learning_rate": 1e-2},
+        "evaluation": {"probes": 1},
+        "generation": {"max_new_tokens": 4},
+    }
+    trained = train(config_from_values(values), Console(quiet=True))
+    assert trained is not None
+    assert all(score.value is not None for score in trained.scores)
+    assert (trained.run.final / "adapter_model.safetensors").is_file()
