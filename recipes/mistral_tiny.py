@@ -3,7 +3,7 @@
     python recipes/mistral_tiny.py build/mistral-tiny
 
 The tokenizer (32,000 tokens, SentencePiece) is the one inside the PyPI package mistral-common, Apache-2.0. The model
-has the architecture of mistralai/Mistral-7B-v0.1 with 2 layers of width 64; its weights are random, so it knows nothing.
+has the architecture of mistralai/Mistral-7B-v0.1 with 2 layers of width 64; its weights are random.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
     python recipes/novels.py FOLDER OUT --books Burnett_Garden_1911 Haggard_She_1887 Wcollins_Woman_1860
 
 FOLDER: any folder of plain-text novels, for example a checkout of computationalstylistics/100_english_novels or the
-plain text of COST-ELTeC/ELTeC-spa (both on GitHub). Every tenth chapter is held out. Written into OUT:
+plain text of COST-ELTeC/ELTeC-spa (both on GitHub). Every tenth chapter is held out (--hold-out-every).
+Written into OUT:
 
     train.jsonl      {"id", "group", "text"}          a chapter a line
     valid.jsonl      the same, the held-out chapters
@@ -22,9 +23,7 @@ from pathlib import Path
 from eterna.errors import UserError
 from eterna.files import read_text, write_whole
 
-HELD_OUT_EVERY = 10
 SHORTEST_CHAPTER = 200  # words; shorter sections (title pages, mottos) are left out
-LONGEST_CHAPTER = 6000  # words; a book without headings is cut into blocks of about this length
 HEADING = re.compile(r"(chapter|book|part|cap[ií]tulo|libro|parte)\b.{0,60}|[IVXLC]+\.?", re.IGNORECASE)
 
 
@@ -36,14 +35,14 @@ def is_heading(paragraph: str) -> bool:
     return bool(HEADING.fullmatch(paragraph.strip())) or (len(letters) > 3 and all(sign.isupper() for sign in letters))
 
 
-def chapters(text: str) -> list[str]:
-    """The book's chapters, headings included, in order."""
+def chapters(text: str, longest: int) -> list[str]:
+    """The book's chapters, headings included, in order; cut into blocks of `longest` words where there are none."""
     sections: list[list[str]] = [[]]
     words = 0
     for paragraph in (part.strip() for part in re.split(r"\n\s*\n|\n", text)):
         if not paragraph:
             continue
-        if is_heading(paragraph) or words > LONGEST_CHAPTER:
+        if is_heading(paragraph) or words > longest:
             sections.append([])
             words = 0
         sections[-1].append(paragraph)
@@ -65,14 +64,14 @@ def continuations(chapter: str) -> Iterator[tuple[str, str]]:
             position += 1
 
 
-def prepare(folder: Path, out: Path, books: Iterable[str]) -> dict[str, int]:
-    """Write the three files. Returns the number of rows of each."""
+def prepare(folder: Path, out: Path, books: Iterable[str], every: int = 10, longest: int = 6000) -> dict[str, int]:
+    """Write the three files, every `every`-th chapter held out. Returns the number of rows of each."""
     rows: dict[str, list[dict[str, str]]] = {"train": [], "valid": [], "continue": []}
     for book in books:
         path = folder / f"{book}.txt"
-        for number, chapter in enumerate(chapters(read_text(path)), start=1):
+        for number, chapter in enumerate(chapters(read_text(path), longest), start=1):
             row = {"id": f"{book}-{number:03d}", "group": book}
-            if number % HELD_OUT_EVERY == 0:
+            if number % every == 0:
                 rows["valid"].append({**row, "text": chapter})
                 continue
             rows["train"].append({**row, "text": chapter})
@@ -95,9 +94,11 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--books", nargs="+", required=True, help="file names without .txt")
+    parser.add_argument("--hold-out-every", type=int, default=10, help="every how many chapters one is held out")
+    parser.add_argument("--longest", type=int, default=6000, help="words after which a chapter is cut")
     chosen = parser.parse_args()
     try:
-        counts = prepare(chosen.folder, chosen.out, chosen.books)
+        counts = prepare(chosen.folder, chosen.out, chosen.books, chosen.hold_out_every, chosen.longest)
     except UserError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code

@@ -1,0 +1,32 @@
+"""Put a finished base model into the package, in bfloat16.
+
+python recipes/base/ship.py runs/base/final
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[2] / "src" / "eterna" / "base_model"
+KEPT = {"README.md"}
+
+
+def ship(final: Path, package: Path = PACKAGE) -> None:
+    """Replace the packaged weights and tokenizer; the model card stays."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    package.mkdir(parents=True, exist_ok=True)
+    for item in package.iterdir():
+        if item.name not in KEPT:
+            item.unlink()
+    AutoModelForCausalLM.from_pretrained(final, dtype=torch.bfloat16).save_pretrained(package)
+    AutoTokenizer.from_pretrained(final).save_pretrained(package)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.stderr.write("usage: python recipes/base/ship.py runs/base/final\n")
+        sys.exit(2)
+    ship(Path(sys.argv[1]))

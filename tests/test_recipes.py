@@ -1,0 +1,55 @@
+"""The scripts beside the recipes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from recipes.novels import chapters, continuations, is_heading, prepare
+
+
+def words(count: int) -> str:
+    return " ".join(["palabra"] * count)
+
+
+BOOK = f"A NOVEL\n\nBy Nobody\n\nCHAPTER I\n\n{words(250)}\n\n{words(30)}\n\n{words(40)}\n\nCapítulo II\n\n{words(300)}\n\nIII\n\n{words(400)}\n"
+
+
+def test_chapters_are_found_by_their_headings() -> None:
+    assert [chapter.split("\n")[0] for chapter in chapters(BOOK, 6000)] == ["CHAPTER I", "Capítulo II", "III"]
+
+
+def test_no_word_of_a_chapter_is_lost() -> None:
+    assert sum(chapter.count("palabra") for chapter in chapters(BOOK, 6000)) == BOOK.count("palabra")
+
+
+def test_a_book_without_headings_is_cut_into_blocks() -> None:
+    text = "\n\n".join(words(100) for _ in range(30))
+    assert [len(chapter.split()) for chapter in chapters(text, 900)] == [1000, 1000, 1000]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"), [("CHAPTER IV", True), ("XII.", True), ("THE BLACK CAT.", True), ("“Yes,” he said.", False)]
+)
+def test_headings(line: str, expected: bool) -> None:
+    assert is_heading(line) is expected
+
+
+def test_continuations_are_neighbours_and_used_once() -> None:
+    assert list(continuations(chapters(BOOK, 6000)[0])) == [(words(30), words(40))]
+
+
+def test_held_out_chapters_are_in_no_training_file(tmp_path: Path) -> None:
+    (tmp_path / "book.txt").write_text(
+        "\n\n".join(f"CHAPTER {n}\n\nmark{n}x {words(300)}" for n in range(1, 13)), encoding="utf-8"
+    )
+    counts = prepare(tmp_path, tmp_path / "out", ["book"], every=5)
+    assert (counts["train"], counts["valid"]) == (10, 2)
+    held = [
+        json.loads(line)["text"] for line in (tmp_path / "out" / "valid.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
+    assert ["mark5x" in held[0], "mark10x" in held[1]] == [True, True]
+    trained = (tmp_path / "out" / "train.jsonl").read_text(encoding="utf-8")
+    assert "mark5x" not in trained
+    assert "mark10x" not in trained
