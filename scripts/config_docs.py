@@ -44,12 +44,17 @@ def default_of(field: dict[str, Any]) -> str:
     return f"`{value}`" if not isinstance(value, dict) else ""
 
 
+def is_passed_through(field: dict[str, Any]) -> bool:
+    """Whether a field goes to transformers or PEFT unchanged."""
+    return str(field.get("description", "")).startswith("passed through")
+
+
 def rows(definition: dict[str, Any]) -> list[str]:
     """One table row per described field."""
     found = ["| setting | type | default | meaning |", "|---|---|---|---|"]
     for name, field in definition["properties"].items():
         text = " ".join(str(field.get("description", "")).split())
-        if not text.startswith("passed through"):
+        if not is_passed_through(field):
             found.append(f"| `{name}` | {kind_of(field)} | {default_of(field)} | {text} |")
     return found
 
@@ -62,7 +67,7 @@ def page() -> str:
         title = name.removesuffix("Section")
         about = " ".join(definition.get("description", "").split())
         parts.append(f"## {title[0].lower() + title[1:]}\n\n{about}\n\n" + "\n".join(rows(definition)) + "\n")
-        passed = [f"`{key}`" for key, field in definition["properties"].items() if str(field.get("description", "")).startswith("passed through")]  # fmt: skip
+        passed = [f"`{key}`" for key, field in definition["properties"].items() if is_passed_through(field)]
         if passed:
             parts.append(f"Passed through unchanged: {', '.join(passed)}.\n")
     return "\n".join(parts)

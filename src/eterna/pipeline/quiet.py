@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 
 
 def quiet_libraries() -> None:
@@ -12,3 +13,6 @@ def quiet_libraries() -> None:
     if "TRANSFORMERS_VERBOSITY" not in os.environ:
         transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
+    # Warnings of one library about another's names are nothing a user can act on.
+    for library in ("transformers", "peft", "accelerate"):
+        warnings.filterwarnings("ignore", category=FutureWarning, module=library)
