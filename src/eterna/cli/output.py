@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from eterna.errors import UserError
 from eterna.text import name_hint
 
+SYSTEMS = ("base", "tuned", "difference")
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -44,30 +46,27 @@ def read_overrides(rest: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def show_scores(scores: Sequence[Score], console: Console) -> None:
-    """Base, tuned and their difference, each with its 95 % interval."""
+    """Base, tuned and their difference, each with its 95 % interval below it."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     if not scores:
         return
-    table = Table(title="held-out text, base against tuned (95 % interval)", title_justify="left")
-    for heading in ("metric", "base", "tuned", "difference", "better is"):
-        table.add_column(heading, no_wrap=True)
+    table = Table(title="held-out text, base against tuned (95 % interval)", title_justify="left", box=SIMPLE_HEAD)
+    for heading in ("", *SYSTEMS):
+        table.add_column(heading)
     for metric in dict.fromkeys(score.metric for score in scores):
         row = {score.system: score for score in scores if score.metric == metric}
-        table.add_row(
-            metric.replace("_", " "),
-            *(cell(row[name]) for name in ("base", "tuned", "difference")),
-            row["base"].direction,
-        )
+        label = f"{metric.replace('_', ' ')}\n({row['base'].direction} is better)"
+        table.add_row(label, *(cell(row[name]) for name in SYSTEMS))
     console.print(table)
 
 
 def cell(score: Score) -> str:
-    """`12.3 [11.9, 12.8]`, or why there is no figure."""
+    """The value over its interval, or why there is no figure."""
     if score.value is None:
         return f"not scored: {score.reason}"
-    digits = 3 if abs(score.value) < 10 else 2
-    sign = "+" if score.system == "difference" else ""
+    form = ("+" if score.system == "difference" else "") + (".3f" if abs(score.value) < 10 else ".1f")
     if score.low is None or score.high is None:
-        return f"{score.value:{sign}.{digits}f}"
-    return f"{score.value:{sign}.{digits}f} \\[{score.low:{sign}.{digits}f}, {score.high:{sign}.{digits}f}]"
+        return f"{score.value:{form}}"
+    return f"{score.value:{form}}\n{score.low:{form}} to {score.high:{form}}"
