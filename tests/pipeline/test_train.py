@@ -248,3 +248,72 @@ def test_a_new_format_is_refused(run_values: dict[str, Any]) -> None:
     (folder.path / "scores.json").write_text('{"format": 2, "scores": []}', encoding="utf-8")
     with pytest.raises(UserError, match="format 2"):
         folder.scores()
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        {"training": {"lr_scheduler_type": "zigzag"}},
+        {"training": {"optim": "sgdd"}},
+        {"training": {"precision": "fp16"}},
+        {"data": {"max_length": 16}},
+        {"data": {"max_length": 5000}},
+        {"lora": {"target_modules": ["q_projj"]}},
+        {"model": {"name": "./nowhere"}},
+    ],
+    ids=str,
+)
+def test_mistakes_are_found_before_weights_load(
+    run_values: dict[str, Any], mistake: dict[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import eterna.pipeline.train as module
+
+    def never(*arguments: Any, **settings: Any) -> None:
+        raise AssertionError("weights were loaded")
+
+    monkeypatch.setattr(module, "load_model", never)
+    with pytest.raises(AssertionError, match="weights were loaded"):
+        run(run_values)
+    assert not RunFolder(Path(run_values["training"]["output_dir"])).is_used()
+    values = {**run_values, **{section: {**run_values[section], **keys} for section, keys in mistake.items()}}
+    with pytest.raises(UserError):
+        run(values)
+
+
+def test_a_run_that_breaks_is_recorded_as_failed_and_can_be_resumed(
+    run_values: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import eterna.pipeline.train as module
+
+    def broken(*arguments: Any, **settings: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "save_finished", broken)
+        with pytest.raises(OSError, match="No space left"):
+            run(run_values)
+    folder = RunFolder(Path(run_values["training"]["output_dir"]))
+    assert folder.status()["state"] == "failed"
+    resumed = run(run_values, resume=True)
+    assert resumed.run.status()["state"] == "finished"
+    assert all(score.value is not None for score in resumed.scores)
+
+
+def test_two_processes_train_as_one(run_values: dict[str, Any], tmp_path: Path) -> None:
+    """torchrun with gloo: 2 processes of batch 1 take the same steps as one of batch 2; one writes the folder."""
+    values = with_training(run_values, per_device_train_batch_size=1, output_dir=str(tmp_path / "two"), use_cpu=True)
+    values["lora"] = {**values["lora"], "lora_dropout": 0.0}
+    file = tmp_path / "two.yaml"
+    file.write_text(to_yaml(values), encoding="utf-8")
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, "-m", "eterna", "train", str(file)], capture_output=True, text=True, check=False, env=environment
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("LoRA r=4") == 1
+    alone = with_training(run_values, output_dir=str(tmp_path / "one"))
+    alone["lora"] = values["lora"]
+    one, two = losses(run(alone).run), losses(RunFolder(tmp_path / "two"))
+    assert [step for step, _ in two] == [step for step, _ in one]
+    assert [loss for _, loss in two] == pytest.approx([loss for _, loss in one], rel=1e-4)

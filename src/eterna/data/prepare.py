@@ -69,16 +69,24 @@ class PreparedData:
         return {"sources": [asdict(report) for report in self.reports], "template": chat_template}
 
 
+SPLITS: dict[str, Split] = {"train": "train", "eval": "validation"}
+
+
 def prepare_data(
-    data: DataSection, tokenizer: Any, world: World | None, probes: int = 0, probe_window: int | None = None
+    data: DataSection,
+    tokenizer: Any,
+    world: World | None,
+    probes: int = 0,
+    probe_window: int | None = None,
+    parts: Sequence[str] = ("train", "eval"),
 ) -> PreparedData:
-    """Read, encode and cut all sources. Raises DataError listing every problem of a source."""
+    """Read, encode and cut all sources of `parts`. Raises DataError listing every problem of a source."""
     encoder = Encoder(tokenizer)
     prepared = PreparedData([], [], [], [])
     read: dict[str, list[RawExample]] = {}
     problems: list[Problem] = []
-    parts: tuple[tuple[str, Split], ...] = (("train", "train"), ("eval", "validation"))
-    for part, split in parts:
+    for part in parts:
+        split = SPLITS[part]
         for source in getattr(data, part):
             key = f"{part}|{source_name(source, split)}"
             if key in read:
@@ -101,7 +109,7 @@ def prepare_data(
                 prepared.eval += encoded
     if problems:
         raise DataError(problems)
-    if not prepared.train:
+    if "train" in parts and not prepared.train:
         counts = "; ".join(
             f"{report.name}: {report.read} read, {report.dropped} dropped" for report in prepared.reports
         )

@@ -8,6 +8,7 @@ from typing import Any
 from eterna.config import GenerationSection
 from eterna.data import Encoder, Probe
 from eterna.models import generate
+from eterna.seeding import seed_for
 
 
 def answer_probes(
@@ -17,7 +18,9 @@ def answer_probes(
     stop = Encoder(tokenizer).stop_tokens(model.generation_config)
     rows = []
     for probe in probes:
-        reply = generate(model, tokenizer, probe.prompt_ids, generation, stop)
+        # Each probe has its own seed: with one for all, sampled replies would begin alike.
+        own = generation.model_copy(update={"seed": seed_for(generation.seed, probe.id)})
+        reply = generate(model, tokenizer, probe.prompt_ids, own, stop)
         rows.append(
             {
                 "step": step,

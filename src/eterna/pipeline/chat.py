@@ -13,6 +13,7 @@ from eterna.errors import UserError
 from eterna.models import Generated, generate, load_finished
 from eterna.pipeline.quiet import quiet_libraries
 from eterna.runs import RunFolder
+from eterna.seeding import seed_for
 from eterna.text import name_hint, shown
 from eterna.world import Context, Turn, World, build_messages, find_world, fit_turns, load_world
 from eterna.world.schema import PLAYER
@@ -70,9 +71,9 @@ class Conversation:
         )
         budget = self.window - self.config.generation.max_new_tokens
         kept, dropped = fit_turns(messages, lambda some: len(self.encoder.prompt(some)), budget)  # type: ignore[arg-type]
-        answer = generate(
-            self.model, self.tokenizer, self.encoder.prompt(kept), self.config.generation, self.stop, on_text
-        )
+        generation = self.config.generation
+        own = generation.model_copy(update={"seed": seed_for(generation.seed, f"turn {len(self.turns)}")})
+        answer = generate(self.model, self.tokenizer, self.encoder.prompt(kept), own, self.stop, on_text)
         self.turns.append(Turn(speaker=speaker, text=answer.text or "…"))
         return answer, dropped
 

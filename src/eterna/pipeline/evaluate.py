@@ -2,56 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from eterna.config import LoadedConfig
+from eterna.config import RunConfig
+from eterna.data import Encoded, SourceReport, prepare_data
 from eterna.errors import RunError
 from eterna.evaluation import ItemLoss, perplexity_scores, score_items
 from eterna.models import load_finished, load_model
-from eterna.pipeline.plan import Plan, make_plan
 from eterna.pipeline.quiet import quiet_libraries
 from eterna.reports import write_report
 from eterna.runs import RunFolder, Score
+from eterna.world import find_world, load_world
 
 
 def evaluate(path: Path) -> list[Score]:
-    """Score base and final model of a run again, from its folder alone; rewrites scores.json and report.html."""
+    """Score base and final model of a run again, from its folder alone; rewrites scores.json and report.html.
+
+    Runs on any machine: both models are held in float32.
+    """
     quiet_libraries()
     run = RunFolder.open(path)
     config = run.config()
     if not config.data.eval:
         raise RunError(f"the run in {path} has no held-out data", fix="add `data: eval:` and train again")
-    plan = make_plan(LoadedConfig(config, run.resolved, ""))
-    model, _ = load_finished(run.final)
-    batch = config.training.per_device_eval_batch_size
-    tuned = score_items(model, plan.data.eval, plan.window, batch)
-    scores = perplexity_scores(score_base(plan, model), tuned, signature(plan))
+    model, tokenizer = load_finished(run.final)
+    world = load_world(find_world(config.world)) if config.world else None
+    data = prepare_data(config.data, tokenizer, world, parts=("eval",))
+    tuned = score_items(model, data.eval, config.data.max_length, config.training.per_device_eval_batch_size)
+    base = score_base(config, data.eval, model)
+    scores = perplexity_scores(base, tuned, signature(config, data.reports, model))
     run.write_scores(scores)
     write_report(run)
     return scores
 
 
-def score_base(plan: Plan, tuned: Any) -> list[ItemLoss]:
-    """NLL of every held-out item under the model that training began with."""
-    config = plan.config
-    batch = config.training.per_device_eval_batch_size
+def score_base(config: RunConfig, items: Sequence[Encoded], tuned: Any) -> list[ItemLoss]:
+    """NLL of every held-out item under the model that training began with, beside the tuned one in memory."""
+    window, batch = config.data.max_length, config.training.per_device_eval_batch_size
     if config.lora and not config.lora.modules_to_save and config.lora.bias == "none":
         with tuned.disable_adapter():
-            return score_items(tuned, plan.data.eval, plan.window, batch)
-    base = load_model(config.model, plan.precision.name, config.training.seed, train_all=config.lora is None)
+            return score_items(tuned, items, window, batch)
+    base = load_model(config.model, "fp32", config.training.seed, train_all=True)
     base.to(next(tuned.parameters()).device)
-    return score_items(base, plan.data.eval, plan.window, batch)
+    return score_items(base, items, window, batch)
 
 
-def signature(plan: Plan) -> str:
+def signature(config: RunConfig, reports: Sequence[SourceReport], model: Any) -> str:
     """Everything that decides the figure, in one line."""
     import transformers
 
-    hashes = "+".join(report.sha256[:12] for report in plan.data.reports if report.part == "eval")
-    window = plan.window
-    on = "answers+stop" if plan.config.data.train_on == "answers" else "all"
+    hashes = "+".join(report.sha256[:12] for report in reports if report.part == "eval")
+    window = config.data.max_length
+    scored = "answers+stop" if config.data.train_on == "answers" else "all"
+    held = str(next(model.parameters()).dtype).removeprefix("torch.")
     return (
-        f"ppl|window:{window}|stride:{max(1, window // 2)}|scored:{on},text:all-but-first+eos"
+        f"ppl|window:{window}|stride:{max(1, window // 2)}|scored:{scored},text:all-but-first+eos|held:{held}"
         f"|data:{hashes}|ci:bootstrap1000,by-group,seed12345|transformers:{transformers.__version__}|v1"
     )

@@ -31,6 +31,8 @@ class Plan:
     tokenizer: Any
     data: PreparedData
     precision: Precision
+    arguments: Any
+    """transformers' TrainingArguments."""
     steps: int
     parameters: int
     trained_parameters: int
@@ -41,39 +43,26 @@ class Plan:
         """The config in force."""
         return self.loaded.config
 
-    @property
-    def window(self) -> int:
-        """Tokens in one forward pass."""
-        return self.config.data.max_length
-
 
 def make_plan(loaded: LoadedConfig) -> Plan:
     """Check and prepare everything that needs no weights. Raises UserError."""
+    from eterna.training import build_arguments
+
     config = loaded.config
     precision = choose_precision(config.training.precision, bool(getattr(config.training, "use_cpu", False)))
+    arguments = build_arguments(config.training, precision.name, bool(config.data.eval))
     world = load_world(find_world(config.world)) if config.world else None
     shape = load_shape(config)
     tokenizer, notes = load_tokenizer(config.model)
-    window = min(config.data.max_length, getattr(shape, "max_position_embeddings", None) or config.data.max_length)
-    data = prepare_data(
-        config.data, tokenizer, world, config.evaluation.probes, window - config.generation.max_new_tokens
-    )
     check_vocabulary(config, shape, tokenizer)
+    room = config.data.max_length - config.generation.max_new_tokens
+    data = prepare_data(config.data, tokenizer, world, config.evaluation.probes, room)
     parameters, trained = count_parameters(config, shape)
-    plan = Plan(
-        loaded,
-        world,
-        tokenizer,
-        data,
-        precision,
-        count_steps(config, data),
-        parameters,
-        trained,
-        [*loaded.notes, *notes],
-    )
-    if plan.steps < 1:
+    steps = count_steps(config, data, arguments.world_size)
+    if steps < 1:
         raise ConfigError("the run would make no optimizer step", fix="raise training.num_train_epochs or max_steps")
-    return plan
+    notes = [*loaded.notes, *notes]
+    return Plan(loaded, world, tokenizer, data, precision, arguments, steps, parameters, trained, notes)
 
 
 def load_shape(config: RunConfig) -> Any:
@@ -120,14 +109,11 @@ def count_parameters(config: RunConfig, shape: Any) -> tuple[int, int]:
     return everything, everything
 
 
-def count_steps(config: RunConfig, data: PreparedData) -> int:
+def count_steps(config: RunConfig, data: PreparedData, processes: int) -> int:
     """Optimizer steps of the run, over all processes, as transformers counts them."""
-    import os
-
     training = config.training
     if training.max_steps > 0:
         return training.max_steps
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
     examples = len(order_of_epoch([example.id for example in data.train], data.weights, 0, 0))
     batches = math.ceil(math.ceil(examples / training.per_device_train_batch_size) / processes)
     steps_per_epoch = max(1, math.ceil(batches / training.gradient_accumulation_steps))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,7 +49,12 @@ class Trained:
 
 def train(loaded: LoadedConfig, console: Console, resume: bool = False, dry_run: bool = False) -> Trained | None:
     """Train as the config says. Returns None after a dry run. Raises UserError before anything is written."""
+    from accelerate import PartialState
+    from rich.console import Console
+
     quiet_libraries()
+    if int(os.environ.get("RANK", "0")) > 0:
+        console = Console(quiet=True)
     run = RunFolder(Path(loaded.config.training.output_dir))
     checkpoint = find_checkpoint(run, loaded, resume)
     plan = make_plan(loaded)
@@ -58,6 +64,8 @@ def train(loaded: LoadedConfig, console: Console, resume: bool = False, dry_run:
         return None
     if resume:
         check_same_data(run, plan)
+    # No process may find the folder taken by the first one's own records.
+    PartialState().wait_for_everyone()
     model = load_model(
         plan.config.model, plan.precision.name, plan.config.training.seed, train_all=plan.config.lora is None
     )
@@ -137,16 +145,15 @@ class _Training:
         self.run = run
         self.model = model
         self.console = console
+        self.is_main = plan.arguments.process_index == 0
         self.base: list[ItemLoss] = []
         self.latest: list[ItemLoss] = []
         self.latest_step = -1
 
     def go(self, checkpoint: Path | None) -> Trained:
-        from eterna.training import EternaTrainer, Interrupt, Progress, Recorder, build_arguments
+        from eterna.training import EternaTrainer, Interrupt, Progress, Recorder
 
-        config = self.config
-        arguments = build_arguments(config.training, self.plan.precision.name, bool(config.data.eval))
-        self.is_main = arguments.process_index == 0
+        config, arguments = self.config, self.plan.arguments
         trackers = self._open(checkpoint)
         recorder = Recorder(self.run, trackers)
         progress = Progress(self.console, recorder)
@@ -170,8 +177,8 @@ class _Training:
                     if self.is_main:
                         recorder.write(0, 0.0, figures)
                 self._train(trainer, checkpoint)
-                state = "interrupted" if interrupt.received else "finished"
             scores = [] if interrupt.received else self._finish(trainer)
+            state = "interrupted" if interrupt.received else "finished"
         finally:
             progress.close()
             if self.is_main:
@@ -222,7 +229,7 @@ class _Training:
         """Figures on data.eval; probe replies go to the run folder and the trackers."""
         config = self.config
         self.latest = score_items(
-            model, self.plan.data.eval, self.plan.window, config.training.per_device_eval_batch_size
+            model, self.plan.data.eval, config.data.max_length, config.training.per_device_eval_batch_size
         )
         self.latest_step = step
         if step == 0:
@@ -250,8 +257,8 @@ class _Training:
         save_finished(model, self.plan.tokenizer, self.run.final, stop, config.generation.max_new_tokens)
         if not config.data.eval:
             return []
-        base = self.base or score_base(self.plan, model)
-        scores = perplexity_scores(base, self.latest, signature(self.plan))
+        base = self.base or score_base(config, self.plan.data.eval, model)
+        scores = perplexity_scores(base, self.latest, signature(config, self.plan.data.reports, model))
         self.run.write_scores(scores)
         return scores
 
