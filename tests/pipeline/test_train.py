@@ -305,11 +305,10 @@ def test_two_processes_train_as_one(run_values: dict[str, Any], tmp_path: Path) 
     values["lora"] = {**values["lora"], "lora_dropout": 0.0}
     file = tmp_path / "two.yaml"
     file.write_text(to_yaml(values), encoding="utf-8")
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*command, "-m", "eterna", "train", str(file)], capture_output=True, text=True, check=False, env=environment
-    )
+    words = [*command, "-m", "eterna", "train", str(file)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env=environment, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("LoRA r=4") == 1
     alone = with_training(run_values, output_dir=str(tmp_path / "one"))
