@@ -72,7 +72,7 @@ class Conversation:
         budget = self.window - self.config.generation.max_new_tokens
         kept, dropped = fit_turns(messages, lambda some: len(self.encoder.prompt(some)), budget)  # type: ignore[arg-type]
         generation = self.config.generation
-        own = generation.model_copy(update={"seed": seed_for(generation.seed, f"turn {len(self.turns)}")})
+        own = generation.model_copy(update={"seed": seed_for(generation.seed, speaker, f"{len(self.turns)}", text)})
         answer = generate(self.model, self.tokenizer, self.encoder.prompt(kept), own, self.stop, on_text)
         self.turns.append(Turn(speaker=speaker, text=answer.text or "…"))
         return answer, dropped
