@@ -17,6 +17,28 @@ for name in [
 ]:
     del os.environ[name]
 
+SHARED = Path(__file__).parents[2] / "shared"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked `gpu` are skipped, with a line that says so, where there is none."""
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if marked:
+        import torch
+
+        if not torch.cuda.is_available():
+            for item in marked:
+                item.add_marker(pytest.mark.skip(reason="needs a GPU"))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of public-domain texts beside the checkout; the project does not depend on it."""
+    if not (SHARED / "corpora").is_dir():
+        pytest.skip("needs ../shared (public-domain texts beside the checkout)")
+    return SHARED
+
+
 REPLIES = [
     ("Where does this stair end?", "It does not end. It only turns, and every turn is a landing."),
     ("Who keeps the lamps?", "Abel keeps them. He counts each one before he sleeps."),

@@ -53,3 +53,13 @@ def test_held_out_chapters_are_in_no_training_file(tmp_path: Path) -> None:
     trained = (tmp_path / "out" / "train.jsonl").read_text(encoding="utf-8")
     assert "mark5x" not in trained
     assert "mark10x" not in trained
+
+
+def test_the_novels_of_the_recipes_are_cut_as_the_results_say(shared: Path, tmp_path: Path) -> None:
+    novels = ["Burnett_Garden_1911", "Haggard_She_1887", "Wcollins_Woman_1860"]
+    counts = prepare(shared / "corpora" / "english_novels", tmp_path / "three", novels)
+    assert (counts["train"], counts["valid"]) == (121, 12)
+    tales = prepare(
+        shared / "corpora" / "english_public_domain", tmp_path / "poe", ["poe_vol2"], every=5, longest=20000
+    )
+    assert (tales["train"], tales["valid"]) == (20, 4)

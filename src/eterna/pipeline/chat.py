@@ -35,22 +35,10 @@ class Conversation:
     def __post_init__(self) -> None:
         self.encoder = Encoder(self.tokenizer)
         self.stop = self.encoder.stop_tokens(self.model.generation_config)
-        self.window = min(
-            self.config.data.max_length,
-            getattr(self.model.config, "max_position_embeddings", None) or self.config.data.max_length,
-        )
 
     def change(self, part: str, name: str | None) -> None:
         """Set the context's npc, place or book by id. Raises UserError for an unknown id."""
-        if name is not None:
-            known = getattr(self.world, f"{part}s") if self.world else {}
-            if name not in known:
-                where = self.world.title if self.world else "a run without a world"
-                raise UserError(
-                    f"there is no {part} {shown(name)} in {where}",
-                    fix=name_hint(name, known) if known else "train with `world:`",
-                )
-        self.context = Context(**{**asdict(self.context), part: name})
+        self.context = changed(self.context, self.world, part, name)
 
     def reply(self, text: str, on_text: Callable[[str], None] | None = None) -> tuple[Generated, int]:
         """Answer the player. Returns the reply and how many old turns did not fit the window."""
@@ -69,7 +57,7 @@ class Conversation:
                 {"role": "user" if turn.speaker == PLAYER else "assistant", "content": turn.text} for turn in self.turns
             ]
         )
-        budget = self.window - self.config.generation.max_new_tokens
+        budget = self.config.data.max_length - self.config.generation.max_new_tokens
         kept, dropped = fit_turns(messages, lambda some: len(self.encoder.prompt(some)), budget)  # type: ignore[arg-type]
         generation = self.config.generation
         own = generation.model_copy(update={"seed": seed_for(generation.seed, speaker, f"{len(self.turns)}", text)})
@@ -92,9 +80,18 @@ def open_conversation(
         if npc in world.npcs and place is None:
             chosen["place"] = world.npcs[npc].place
     # Ids are checked before the model is loaded.
-    check = Conversation.__new__(Conversation)
-    check.world, check.context = world, Context()
+    context = Context()
     for part in PARTS:
-        check.change(part, chosen[part])
+        context = changed(context, world, part, chosen[part])
     model, tokenizer = load_finished(run.final)
-    return Conversation(config, world, model, tokenizer, check.context)
+    return Conversation(config, world, model, tokenizer, context)
+
+
+def changed(context: Context, world: World | None, part: str, name: str | None) -> Context:
+    """The context with another npc, place or book; None takes it away. Raises UserError for an unknown id."""
+    known = getattr(world, f"{part}s") if world else {}
+    if name is not None and name not in known:
+        where = world.title if world else "a run without a world"
+        fix = name_hint(name, known) if known else "train with `world:`"
+        raise UserError(f"there is no {part} {shown(name)} in {where}", fix=fix)
+    return Context(**{**asdict(context), part: name})
