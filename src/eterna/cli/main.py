@@ -56,7 +56,7 @@ def train(
 def _finish(trained: object, console: object, chat_as: str = "") -> None:
     from rich.console import Console
 
-    from eterna.cli.output import show_scores
+    from eterna.cli.output import own_command, show_scores
     from eterna.pipeline.train import Trained
 
     if trained is None:
@@ -69,7 +69,7 @@ def _finish(trained: object, console: object, chat_as: str = "") -> None:
     for name, text in (
         ("model", run.final),
         ("report", run.report),
-        ("next", f"eterna chat {run.path}{chat_as}"),
+        ("next", f"{own_command()} chat {run.path}{chat_as}"),
     ):
         console.print(f"{name:<10}{text}", highlight=False, markup=False, soft_wrap=True)
 

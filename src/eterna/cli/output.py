@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eterna.errors import UserError
@@ -43,6 +47,17 @@ def read_overrides(rest: Sequence[str]) -> list[tuple[str, str]]:
                 raise UserError(f"unknown option --{name}", fix=name_hint(name, RunConfig.model_fields))
         found.append((name, value))
     return found
+
+
+def own_command() -> str:
+    """How this program is called here, so that a printed command can be pasted."""
+    called = Path(sys.argv[0])
+    if called.name != "eterna":
+        return "python -m eterna"
+    found = shutil.which("eterna")
+    if found and Path(found).resolve() == called.resolve():
+        return "eterna"
+    return os.path.relpath(called) if called.is_absolute() else str(called)
 
 
 def show_scores(scores: Sequence[Score], console: Console) -> None:
