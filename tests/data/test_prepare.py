@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from eterna.config import DataSection, Source
-from eterna.data import Encoded, Encoder, prepare_data
+from eterna.data import Encoded, Encoder, prepare_data, read_sources
 from eterna.data.prepare import SourceReport, fit
 from eterna.errors import DataError, Problem
 from eterna.world import find_world, load_world
@@ -71,7 +71,7 @@ def test_split_trains_each_token_exactly_once(length: int) -> None:
 def test_every_answer_of_the_shipped_world_ends_in_a_trained_stop_token(tiny_tokenizer: Any) -> None:
     world = load_world(find_world("eterna:biblioteca"))
     data = DataSection(train=[Source(world="examples")], max_length=4096)
-    prepared = prepare_data(data, tiny_tokenizer, world)
+    prepared = prepare_data(read_sources(data, world), data, tiny_tokenizer)
     answers = sum(len(example.turns) // 2 for example in world.examples if example.split == "train")
     stop = tiny_tokenizer.eos_token_id
     stops = sum(
@@ -85,27 +85,27 @@ def test_every_answer_of_the_shipped_world_ends_in_a_trained_stop_token(tiny_tok
 def test_training_and_validation_share_no_conversation(tiny_tokenizer: Any) -> None:
     world = load_world(find_world("eterna:biblioteca"))
     data = DataSection(train=[Source(world="examples")], eval=[Source(world="examples")], max_length=4096)
-    prepared = prepare_data(data, tiny_tokenizer, world)
+    prepared = prepare_data(read_sources(data, world), data, tiny_tokenizer)
     assert {example.ids for example in prepared.train}.isdisjoint(example.ids for example in prepared.eval)
 
 
 def test_probes_hear_every_voice_and_do_not_hold_the_answer(tiny_tokenizer: Any) -> None:
     world = load_world(find_world("eterna:biblioteca"))
     data = DataSection(train=[Source(world="examples")], eval=[Source(world="examples")], max_length=4096)
-    prepared = prepare_data(data, tiny_tokenizer, world, probes=4)
+    prepared = prepare_data(read_sources(data, world), data, tiny_tokenizer, probes=4)
     assert {probe.title.partition(" · ")[0] for probe in prepared.probes} == {npc.name for npc in world.npcs.values()}
     for probe in prepared.probes:
         assert probe.messages[-1]["role"] == "user"
         assert probe.reference not in Encoder(tiny_tokenizer).render(probe.messages)
 
 
-def test_a_source_named_twice_is_refused(tiny_tokenizer: Any, chat_file: Path) -> None:
+def test_a_source_named_twice_is_refused(chat_file: Path) -> None:
     source = {"path": str(chat_file)}
     with pytest.raises(DataError, match="stands twice"):
-        prepare_data(DataSection(train=[source, source]), tiny_tokenizer, None)  # type: ignore[list-item]
+        read_sources(DataSection(train=[source, source]), None)  # type: ignore[list-item]
 
 
 def test_nothing_left_to_train_on_is_an_error_with_counts(tiny_tokenizer: Any, chat_file: Path) -> None:
     data = DataSection(train=[Source(path=str(chat_file))], max_length=8, too_long="drop")
     with pytest.raises(DataError, match="12 read, 12 dropped"):
-        prepare_data(data, tiny_tokenizer, None)
+        prepare_data(read_sources(data, None), data, tiny_tokenizer)

@@ -44,8 +44,9 @@ def test_an_adapter_in_place_of_a_model_is_recognised(tmp_path: Path) -> None:
         find_model(str(tmp_path))
 
 
-def test_a_hub_id_is_left_to_transformers() -> None:
-    assert find_model("mistralai/Mistral-7B-v0.1") == "mistralai/Mistral-7B-v0.1"
+@pytest.mark.parametrize("name", ["mistralai/Mistral-7B-v0.1", "gpt2"])
+def test_a_hub_id_is_left_to_transformers(name: str) -> None:
+    assert find_model(name) == name
 
 
 def test_a_tokenizer_without_pad_and_template_is_repaired_with_a_note(copy: Path) -> None:

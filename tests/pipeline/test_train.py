@@ -198,6 +198,17 @@ def test_final_loads_in_a_process_that_never_imports_eterna(run_values: dict[str
     assert done.stdout.startswith("loaded")
 
 
+def test_final_finds_its_base_from_any_folder(
+    run_values: dict[str, Any], tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from peft import AutoPeftModelForCausalLM
+
+    monkeypatch.chdir(tiny_model.parent)
+    final = run({**run_values, "model": {"name": tiny_model.name}}).run.final
+    monkeypatch.chdir(tmp_path)
+    assert AutoPeftModelForCausalLM.from_pretrained(final).peft_config["default"].r == 4
+
+
 def test_what_final_predicts_is_what_training_ended_with(run_values: dict[str, Any]) -> None:
     from eterna.pipeline.evaluate import evaluate
 
@@ -277,6 +288,13 @@ def test_mistakes_are_found_before_weights_load(
     assert not RunFolder(Path(run_values["training"]["output_dir"])).is_used()
     values = {**run_values, **{section: {**run_values[section], **keys} for section, keys in mistake.items()}}
     with pytest.raises(UserError):
+        run(values)
+
+
+def test_data_is_read_before_the_model_is_looked_for(run_values: dict[str, Any]) -> None:
+    values = {**run_values, "model": {"name": "./nowhere"}}
+    values["data"] = {**run_values["data"], "train": [{"path": "nothing.jsonl"}]}
+    with pytest.raises(UserError, match="no such file"):
         run(values)
 
 

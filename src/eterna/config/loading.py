@@ -13,10 +13,11 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from eterna.config.checks import impossible_combinations
 from eterna.config.field_tables import FIELD_TABLES, OWNED, kind_problem
 from eterna.config.old_names import OLD_NAMES, move_old_names
 from eterna.config.reading import KeyPath, Marked, parse_value, read_yaml
-from eterna.config.sections import OWN_TRACKERS, RunConfig
+from eterna.config.sections import RunConfig
 from eterna.errors import ConfigError, Place, Problem
 from eterna.text import name_hint, nearest, shown
 
@@ -135,7 +136,7 @@ def _checked(marked: Marked) -> RunConfig:
     except ValidationError as error:
         problems += [_from_pydantic(detail, marked) for detail in error.errors()]
         raise ConfigError(_in_file_order(problems)) from None
-    problems += _cross_problems(config, marked)
+    problems += impossible_combinations(config, marked)
     if problems:
         raise ConfigError(_in_file_order(problems))
     return config
@@ -222,81 +223,3 @@ def _from_pydantic(detail: Any, marked: Marked) -> Problem:
     else:
         expected = detail["msg"].replace("Input should", "it should").replace("String should", "it should")
     return Problem(f"{dotted} is {shown(detail['input'])}", marked.place_of(path), expected)
-
-
-def _cross_problems(config: RunConfig, marked: Marked) -> list[Problem]:
-    """Combinations that cannot work, found before anything is loaded."""
-    problems = []
-    for part in ("train", "eval"):
-        for index, source in enumerate(getattr(config.data, part)):
-            path: KeyPath = ("data", part, index)
-            if (source.path is None) == (source.world is None):
-                problems.append(
-                    Problem(
-                        f"{_dotted(path)} needs either path or world",
-                        marked.place_of(path),
-                        "give exactly one of them",
-                    )
-                )
-            if source.world and not config.world:
-                problems.append(
-                    Problem(
-                        f"{_dotted(path)} takes examples of a world, but no world is named",
-                        marked.place_of(path),
-                        "add `world: eterna:biblioteca`, or your own folder",
-                    )
-                )
-            if source.path and (source.voice or source.split):
-                problems.append(
-                    Problem(
-                        f"{_dotted(path)}: voice and split belong to `world:` sources",
-                        marked.place_of(path),
-                        "remove them, or use `world: examples`",
-                    )
-                )
-    training = config.training
-    if training.eval_strategy in ("steps", "epoch") and not config.data.eval:
-        problems.append(
-            Problem(
-                f"training.eval_strategy is {training.eval_strategy!r}, but data.eval is empty",
-                marked.place_of(("training", "eval_strategy")),
-                "add a source under `data: eval:`",
-            )
-        )
-    if training.max_steps == 0:
-        problems.append(
-            Problem(
-                "training.max_steps is 0",
-                marked.place_of(("training", "max_steps")),
-                "-1 follows num_train_epochs",
-            )
-        )
-    if "none" in training.report_to and len(training.report_to) > 1:
-        problems.append(
-            Problem(
-                "training.report_to names none beside others",
-                marked.place_of(("training", "report_to")),
-                "[none], or the names of trackers",
-            )
-        )
-    if "all" in training.report_to:
-        problems.append(
-            Problem(
-                "training.report_to: all is not supported",
-                marked.place_of(("training", "report_to")),
-                f"name them: {', '.join(OWN_TRACKERS)}",
-            )
-        )
-    if config.model.init == "random" and config.lora:
-        problems.append(
-            Problem(
-                "LoRA on random weights (model.init: random) trains next to nothing",
-                marked.place_of(("model", "init")),
-                "remove the lora section to train from scratch, or use init: pretrained",
-            )
-        )
-    return problems
-
-
-def _dotted(path: KeyPath) -> str:
-    return ".".join(map(str, path))

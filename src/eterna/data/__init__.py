@@ -1,7 +1,7 @@
 """From files and worlds to token batches, with nothing truncated or dropped in silence."""
 
 from eterna.data.encoding import Encoded, Encoder
-from eterna.data.prepare import PreparedData, Probe, SourceReport, prepare_data
+from eterna.data.prepare import PreparedData, Probe, SourceReport, prepare_data, read_sources
 from eterna.data.sources import RawExample, read_source
 
 __all__ = [
@@ -13,4 +13,5 @@ __all__ = [
     "SourceReport",
     "prepare_data",
     "read_source",
+    "read_sources",
 ]

@@ -72,53 +72,58 @@ class PreparedData:
 SPLITS: dict[str, Split] = {"train": "train", "eval": "validation"}
 
 
+@dataclass(frozen=True)
+class ReadSource:
+    """One source as it was read, before anything is tokenized."""
+
+    part: str
+    name: str
+    sha256: str
+    weight: float
+    examples: list[RawExample]
+
+
+def read_sources(data: DataSection, world: World | None, parts: Sequence[str] = ("train", "eval")) -> list[ReadSource]:
+    """Read all sources of `parts`; needs no model. Raises DataError listing every problem of a source."""
+    found: list[ReadSource] = []
+    for part in parts:
+        for source in getattr(data, part):
+            name = source_name(source, SPLITS[part])
+            if any((one.part, one.name) == (part, name) for one in found):
+                raise DataError(f"the source {name} stands twice in data.{part}", fix="use weight: 2")
+            examples = read_source(source, data.columns, world, SPLITS[part])
+            found.append(ReadSource(part, name, _hash(source, world), source.weight, examples))
+    return found
+
+
 def prepare_data(
-    data: DataSection,
-    tokenizer: Any,
-    world: World | None,
-    probes: int = 0,
-    probe_window: int | None = None,
-    parts: Sequence[str] = ("train", "eval"),
+    read: Sequence[ReadSource], data: DataSection, tokenizer: Any, probes: int = 0, probe_window: int | None = None
 ) -> PreparedData:
-    """Read, encode and cut all sources of `parts`. Raises DataError listing every problem of a source."""
+    """Encode what was read and make it fit the window. Raises DataError listing every problem."""
     encoder = Encoder(tokenizer)
     prepared = PreparedData([], [], [], [])
-    read: dict[str, list[RawExample]] = {}
     problems: list[Problem] = []
-    for part in parts:
-        split = SPLITS[part]
-        for source in getattr(data, part):
-            key = f"{part}|{source_name(source, split)}"
-            if key in read:
-                problems.append(
-                    Problem(
-                        f"the source {source_name(source, split)} stands twice in data.{part}",
-                        fix="use weight: 2",
-                    )
-                )
-                continue
-            read[key] = raw = read_source(source, data.columns, world, split)
-            report = SourceReport(part, key.partition("|")[2], _hash(source, world), source.weight, read=len(raw))
-            encoded, wrong = _encode_all(encoder, raw, data, part, report)
-            problems += wrong
-            prepared.reports.append(report)
-            if part == "train":
-                prepared.train += encoded
-                prepared.weights += [source.weight] * len(encoded)
-            else:
-                prepared.eval += encoded
+    for source in read:
+        report = SourceReport(source.part, source.name, source.sha256, source.weight, read=len(source.examples))
+        encoded, wrong = _encode_all(encoder, source.examples, data, source.part, report)
+        problems += wrong
+        prepared.reports.append(report)
+        if source.part == "train":
+            prepared.train += encoded
+            prepared.weights += [source.weight] * len(encoded)
+        else:
+            prepared.eval += encoded
     if problems:
         raise DataError(problems)
-    if "train" in parts and not prepared.train:
+    if not prepared.train and any(source.part == "train" for source in read):
         counts = "; ".join(
             f"{report.name}: {report.read} read, {report.dropped} dropped" for report in prepared.reports
         )
-        raise DataError(
-            f"no training example is left ({counts})", fix="raise data.max_length, or use another too_long policy"
-        )
+        fix = "raise data.max_length, or use another too_long policy"
+        raise DataError(f"no training example is left ({counts})", fix=fix)
     if probes:
-        raw_eval = [example for key, found in read.items() if key.startswith("eval|") for example in found]
-        prepared.probes = choose_probes(encoder, raw_eval, probes, probe_window or data.max_length)
+        held_out = [example for source in read if source.part == "eval" for example in source.examples]
+        prepared.probes = choose_probes(encoder, held_out, probes, probe_window or data.max_length)
     return prepared
 
 

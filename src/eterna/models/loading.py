@@ -48,14 +48,16 @@ def choose_precision(wanted: str, use_cpu: bool = False) -> Precision:
 
 
 def find_model(name: str) -> str:
-    """A folder or Hub id that transformers understands. Checks a folder's files without loading them."""
+    """The absolute path of a folder, or a Hub id. Checks a folder's files without loading them.
+
+    Absolute, because PEFT writes the base model's place into the adapter: it must be found from any folder.
+    """
     if name.startswith("eterna:"):
         if name not in PACKAGED:
             raise ModelError(f"no model {shown(name)} comes with Eterna", fix=name_hint(name, PACKAGED))
         return str(Path(__file__).parents[1] / PACKAGED[name])
-    folder = Path(name)
-    looks_like_path = name.startswith((".", "/", "~")) or folder.exists() or name.count("/") != 1
-    if not looks_like_path:
+    folder = Path(name).expanduser()
+    if not (name.startswith((".", "/", "~")) or folder.exists() or name.count("/") > 1):
         return name
     if not folder.is_dir():
         raise ModelError(
@@ -67,7 +69,7 @@ def find_model(name: str) -> str:
         if (folder / "adapter_config.json").is_file():
             fix = "this is an adapter; name its base model, or a merged model"
         raise ModelError(f"{folder} holds no config.json", fix=fix)
-    return name
+    return str(folder.resolve())
 
 
 def check_weights(folder: Path) -> None:

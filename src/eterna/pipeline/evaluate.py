@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from eterna.config import RunConfig
-from eterna.data import Encoded, SourceReport, prepare_data
+from eterna.data import Encoded, SourceReport, prepare_data, read_sources
 from eterna.errors import RunError
 from eterna.evaluation import ItemLoss, perplexity_scores, score_items
 from eterna.models import load_finished, load_model
@@ -27,9 +27,10 @@ def evaluate(path: Path) -> list[Score]:
     config = run.config()
     if not config.data.eval:
         raise RunError(f"the run in {path} has no held-out data", fix="add `data: eval:` and train again")
-    model, tokenizer = load_finished(run.final)
     world = load_world(find_world(config.world)) if config.world else None
-    data = prepare_data(config.data, tokenizer, world, parts=("eval",))
+    read = read_sources(config.data, world, parts=("eval",))
+    model, tokenizer = load_finished(run.final)
+    data = prepare_data(read, config.data, tokenizer)
     tuned = score_items(model, data.eval, config.data.max_length, config.training.per_device_eval_batch_size)
     base = score_base(config, data.eval, model)
     scores = perplexity_scores(base, tuned, signature(config, data.reports, model))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eterna.config import LoadedConfig, RunConfig
-from eterna.data import PreparedData, SourceReport, prepare_data
+from eterna.data import PreparedData, SourceReport, prepare_data, read_sources
 from eterna.errors import ConfigError, ModelError
 from eterna.models import Precision, add_lora, choose_precision, find_model, load_tokenizer, trainable_share
 from eterna.models.loading import check_weights, readable_failure
@@ -52,11 +52,12 @@ def make_plan(loaded: LoadedConfig) -> Plan:
     precision = choose_precision(config.training.precision, bool(getattr(config.training, "use_cpu", False)))
     arguments = build_arguments(config.training, precision.name, bool(config.data.eval))
     world = load_world(find_world(config.world)) if config.world else None
+    read = read_sources(config.data, world)  # before the model's files, which may have to come over the network
     shape = load_shape(config)
     tokenizer, notes = load_tokenizer(config.model)
     check_vocabulary(config, shape, tokenizer)
     room = config.data.max_length - config.generation.max_new_tokens
-    data = prepare_data(config.data, tokenizer, world, config.evaluation.probes, room)
+    data = prepare_data(read, config.data, tokenizer, config.evaluation.probes, room)
     parameters, trained = count_parameters(config, shape)
     steps = count_steps(config, data, arguments.world_size)
     if steps < 1:

@@ -8,10 +8,12 @@ import warnings
 
 def quiet_libraries() -> None:
     """Eterna says what matters; the libraries' own chatter is for whoever asks for it."""
+    import huggingface_hub
     import transformers
 
     if "TRANSFORMERS_VERBOSITY" not in os.environ:
         transformers.logging.set_verbosity_error()
+        huggingface_hub.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     # Warnings of one library about another's names are nothing a user can act on.
     for library in ("transformers", "peft", "accelerate"):
