@@ -34,8 +34,12 @@ class Problem:
     fix: str | None = None
 
     def __str__(self) -> str:
-        where = f"{self.place}: " if self.place else ""
-        return f"{where}{self.message}" + (f"\n    fix: {self.fix}" if self.fix else "")
+        return self.line + (f"\n    fix: {self.fix}" if self.fix else "")
+
+    @property
+    def line(self) -> str:
+        """The problem without its fix."""
+        return f"{self.place}: {self.message}" if self.place else self.message
 
 
 class EternaError(Exception):
@@ -61,7 +65,12 @@ class UserError(EternaError, ValueError):
         super().__init__(str(self))
 
     def __str__(self) -> str:
-        shown = [str(problem) for problem in self.problems[:SHOWN_PROBLEMS]]
+        listed = self.problems[:SHOWN_PROBLEMS]
+        # A fix that several neighbours share is said once, after the last of them.
+        shown = [
+            one.line if after and after.fix == one.fix else str(one)
+            for one, after in zip(listed, [*listed[1:], None], strict=True)
+        ]
         if len(self.problems) > SHOWN_PROBLEMS:
             shown.append(f"... and {len(self.problems) - SHOWN_PROBLEMS} more problems of the same run")
         return "\n".join(shown)
