@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING
 from eterna.errors import UserError
 from eterna.text import name_hint
 
-SYSTEMS = ("base", "tuned", "difference")
-
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -64,6 +62,8 @@ def show_scores(scores: Sequence[Score], console: Console) -> None:
     """Base, tuned and their difference, each with its 95 % interval below it."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
+
+    from eterna.runs import SYSTEMS
 
     if not scores:
         return

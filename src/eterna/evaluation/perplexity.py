@@ -21,9 +21,7 @@ from typing import Any
 
 from eterna.data import Encoded
 from eterna.evaluation.intervals import bootstrap_ratio, interval
-from eterna.runs import Score
-
-SYSTEMS = ("base", "tuned", "difference")
+from eterna.runs import SYSTEMS, Score
 
 
 @dataclass(frozen=True)
@@ -71,6 +69,11 @@ def _windows(items: Sequence[Encoded], window: int, stride: int) -> Iterator[_Wi
             begin = max(0, end - window + stride)
 
 
+def default_stride(window: int) -> int:
+    """New tokens per window when nobody says otherwise: half of it."""
+    return max(1, window // 2)
+
+
 def score_items(
     model: Any, items: Sequence[Encoded], window: int, batch_size: int = 8, stride: int | None = None
 ) -> list[ItemLoss]:
@@ -81,7 +84,7 @@ def score_items(
     """
     import torch
 
-    stride = stride or max(1, window // 2)
+    stride = stride or default_stride(window)
     if not 0 < stride < window:
         raise ValueError(f"stride {stride} must be below the window {window}")
     pieces = sorted(_windows(items, window, stride), key=lambda piece: len(piece.ids))

@@ -9,7 +9,7 @@ from typing import Any
 from eterna.config import RunConfig
 from eterna.data import Encoded, SourceReport, prepare_data, read_sources
 from eterna.errors import RunError
-from eterna.evaluation import ItemLoss, perplexity_scores, score_items
+from eterna.evaluation import ItemLoss, default_stride, perplexity_scores, score_items
 from eterna.models import load_finished, load_model
 from eterna.pipeline.quiet import quiet_libraries
 from eterna.reports import write_report
@@ -59,6 +59,6 @@ def signature(config: RunConfig, reports: Sequence[SourceReport], model: Any) ->
     scored = "answers+stop" if config.data.train_on == "answers" else "all"
     held = str(next(model.parameters()).dtype).removeprefix("torch.")
     return (
-        f"ppl|window:{window}|stride:{max(1, window // 2)}|scored:{scored},text:all-but-first+eos|held:{held}"
+        f"ppl|window:{window}|stride:{default_stride(window)}|scored:{scored},text:all-but-first+eos|held:{held}"
         f"|data:{hashes}|ci:bootstrap1000,by-group,seed12345|transformers:{transformers.__version__}|v1"
     )

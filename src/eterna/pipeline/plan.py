@@ -14,7 +14,7 @@ from eterna.models import Precision, add_lora, choose_precision, find_model, loa
 from eterna.models.loading import check_weights, readable_failure
 from eterna.seeding import order_of_epoch
 from eterna.text import plural
-from eterna.world import World, find_world, load_world
+from eterna.world import find_world, load_world
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,7 +27,6 @@ class Plan:
     """Everything known before the first step."""
 
     loaded: LoadedConfig
-    world: World | None
     tokenizer: Any
     data: PreparedData
     precision: Precision
@@ -63,7 +62,7 @@ def make_plan(loaded: LoadedConfig) -> Plan:
     if steps < 1:
         raise ConfigError("the run would make no optimizer step", fix="raise training.num_train_epochs or max_steps")
     notes = [*loaded.notes, *notes]
-    return Plan(loaded, world, tokenizer, data, precision, arguments, steps, parameters, trained, notes)
+    return Plan(loaded, tokenizer, data, precision, arguments, steps, parameters, trained, notes)
 
 
 def load_shape(config: RunConfig) -> Any:

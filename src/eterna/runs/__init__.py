@@ -2,6 +2,6 @@
 
 from eterna.runs.environment import environment_record
 from eterna.runs.folder import FORMAT, RunFolder
-from eterna.runs.scores import Score
+from eterna.runs.scores import SYSTEMS, Score
 
-__all__ = ["FORMAT", "RunFolder", "Score", "environment_record"]
+__all__ = ["FORMAT", "SYSTEMS", "RunFolder", "Score", "environment_record"]

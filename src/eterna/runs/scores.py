@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+SYSTEMS = ("base", "tuned", "difference")
+
 
 @dataclass(frozen=True)
 class Score:
