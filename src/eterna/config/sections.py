@@ -6,12 +6,15 @@ here. Importing this module loads no torch.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 RUN_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 OWN_TRACKERS = ("tensorboard", "mlflow")
+
+Metric = Literal["perplexity", "bleu", "rouge", "relevancy", "coherence", "style", "insightfulness"]
+METRICS: tuple[Metric, ...] = get_args(Metric)
 
 
 def _as_list(value: Any) -> Any:
@@ -43,6 +46,8 @@ class ModelSection(Section):
     """Type the weights are held in; `auto` follows `training.precision`: trained weights are float32."""
     attention: Literal["auto", "sdpa", "eager", "flash_attention_2"] = "auto"
     """Attention implementation of transformers; `auto` is its own choice."""
+    quantization: Literal["none", "nf4"] = "none"
+    """`nf4` holds the frozen base in 4 bits under LoRA: QLoRA (arXiv:2305.14314); needs bitsandbytes."""
 
 
 class LoraSection(Section):
@@ -74,13 +79,18 @@ class Source(Section):
     """One source of examples: a file, or a part of the world."""
 
     path: str | None = None
-    """A .jsonl or .txt file, read from the folder you run in."""
+    """A .jsonl, .txt, .parquet or .arrow file, a folder of `save_to_disk`, or a Hub data set (owner/name)."""
+    name: str | None = None
+    """Configuration of a Hub data set, as in `load_dataset(path, name)`."""
+    revision: str | None = None
+    """Branch, tag or commit of a Hub data set."""
     format: Literal["auto", "messages", "prompt_completion", "text"] = "auto"
     """Shape of the file; `auto` looks at the first example."""
     world: Literal["examples", "books"] | None = None
     """Instead of a file: the world's conversations, or the text of its books."""
-    split: Literal["train", "validation", "test"] | None = None
-    """Which part of the world's examples; train in `data.train`, validation in `data.eval` when left out."""
+    split: str | None = None
+    """Which part of the world's examples or of a data set, such as `train` or `test[:200]`; train in `data.train`,
+    validation in `data.eval` when left out."""
     voice: str | None = None
     """Only this book or NPC of the world."""
     weight: float = Field(1.0, gt=0, le=1000)
@@ -171,13 +181,39 @@ class TrainingSection(Section):
     """Seed of the weights, the order and the dropout."""
 
 
+class DuringTraining(Section):
+    """What is measured at each evaluation while training goes on."""
+
+    metrics: list[Metric] = ["perplexity"]
+    """Metrics run at step 0 and at each evaluation."""
+    samples: int = Field(16, ge=1, le=100_000)
+    """At most so many replies are generated for them, the same prompts each time."""
+
+
 class EvaluationSection(Section):
     """What is measured, before, during and after training."""
 
-    metrics: list[Literal["perplexity"]] = ["perplexity"]
-    """Metrics on data.eval."""
+    metrics: list[Metric] = list(METRICS)
+    """Metrics on data.eval, base against tuned."""
+    samples: int = Field(64, ge=1, le=100_000)
+    """At most so many replies are generated and scored, taken from each voice in turn."""
     probes: int = Field(6, ge=0, le=1000)
     """Fixed prompts answered at step 0 and at each evaluation, taken from data.eval."""
+    during_training: DuringTraining = Field(default_factory=DuringTraining)
+    """Metrics and samples of the evaluations while training goes on."""
+    best: dict[str, float] = Field(default_factory=dict)
+    """Weights of the composite that picks the best checkpoint, by metric; negative where lower is better.
+    Empty: the last step is kept."""
+    early_stopping_patience: int | None = Field(None, ge=1)
+    """Stop after so many evaluations in a row without a better composite."""
+    early_stopping_threshold: float = Field(0.0, ge=0)
+    """How much better an evaluation must be to count."""
+    canon: str | None = None
+    """A canon.yaml of your own; the world's when left out."""
+    general: str | None = None
+    """A .txt file of general text that shows what was forgotten; a small text in two languages when left out."""
+    ratings: str | None = None
+    """Human ratings of insightfulness, a .csv or .jsonl file."""
 
 
 class GenerationSection(Section):
@@ -200,6 +236,10 @@ class MlflowSection(Section):
     """SQLite file or server; MLFLOW_TRACKING_URI, else sqlite:///mlflow.db."""
     experiment: str = "eterna"
     """Experiment name; MLFLOW_EXPERIMENT_NAME goes first."""
+    register_as: str | None = None
+    """Name in the model registry: the tuned model becomes a new version of it."""
+    alias: str = Field("candidate", pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    """Alias that the new version gets."""
 
 
 class TrackingSection(Section):

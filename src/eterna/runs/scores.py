@@ -27,6 +27,8 @@ class Score:
     """Everything needed to repeat the figure."""
     reason: str | None = None
     """Why there is no value."""
+    part: str = ""
+    """Which part of the data, such as `voice: archivera` or `context: place`; empty is all of it."""
 
     def as_row(self) -> dict[str, Any]:
         """Plain values for scores.json."""
