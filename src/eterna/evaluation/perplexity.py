@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from eterna.data import Encoded
-from eterna.evaluation.intervals import bootstrap_ratio, interval
-from eterna.runs import SYSTEMS, Score
+from eterna.evaluation.intervals import bootstrap_ratio, not_scored, paired_scores
+from eterna.runs import Score
 
 
 @dataclass(frozen=True)
@@ -156,21 +156,16 @@ def perplexity_scores(base: Sequence[ItemLoss], tuned: Sequence[ItemLoss], signa
         ("bits_per_byte", [float(loss.bytes) for loss in base], lambda mean: mean / math.log(2)),
     ):
         if not sum(per):
-            reason = "no scored token stands for text"
-            scores += [Score(metric, system, None, None, None, 0, "lower", signature, reason) for system in SYSTEMS]
+            scores += not_scored(metric, "no scored token stands for text", "lower", signature)
             continue
         rows = [[loss.nll for loss in base], [loss.nll for loss in tuned]]
         values = [transform(math.fsum(row) / sum(per)) for row in rows]
         if not all(map(math.isfinite, values)):
-            reason = "the loss is not a finite number"
-            scores += [Score(metric, system, None, None, None, 0, "lower", signature, reason) for system in SYSTEMS]
+            scores += not_scored(metric, "the loss is not a finite number", "lower", signature)
             continue
         draws = [
             [transform(ratio) for ratio in system]
             for system in bootstrap_ratio(rows, per, [loss.group for loss in base])
         ]
-        draws.append([after - before for before, after in zip(*draws, strict=True)])
-        values.append(values[1] - values[0])
-        for system, value, drawn in zip(SYSTEMS, values, draws, strict=True):
-            scores.append(Score(metric, system, value, *interval(drawn), len(base), "lower", signature))
+        scores += paired_scores(metric, values, draws, len(base), "lower", signature)
     return scores
