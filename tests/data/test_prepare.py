@@ -92,9 +92,9 @@ def test_training_and_validation_share_no_conversation(tiny_tokenizer: Any) -> N
 def test_probes_hear_every_voice_and_do_not_hold_the_answer(tiny_tokenizer: Any) -> None:
     world = load_world(find_world("eterna:biblioteca"))
     data = DataSection(train=[Source(world="examples")], eval=[Source(world="examples")], max_length=4096)
-    prepared = prepare_data(read_sources(data, world), data, tiny_tokenizer, probes=4)
-    assert {probe.title.partition(" · ")[0] for probe in prepared.probes} == {npc.name for npc in world.npcs.values()}
-    for probe in prepared.probes:
+    prepared = prepare_data(read_sources(data, world), data, tiny_tokenizer, items=4)
+    assert {probe.title.partition(" · ")[0] for probe in prepared.items} == {npc.name for npc in world.npcs.values()}
+    for probe in prepared.items:
         assert probe.messages[-1]["role"] == "user"
         assert probe.reference not in Encoder(tiny_tokenizer).render(probe.messages)
 

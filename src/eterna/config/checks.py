@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from eterna.config.reading import KeyPath, Marked
-from eterna.config.sections import OWN_TRACKERS, RunConfig, Source
+from eterna.config.sections import METRICS, OWN_TRACKERS, RunConfig, Source
 from eterna.errors import Problem
+from eterna.text import name_hint, shown
 
 Finding = tuple[KeyPath, str, str]  # where, what is wrong, what to do
 
 
 def impossible_combinations(config: RunConfig, marked: Marked) -> list[Problem]:
     """One problem per combination found, each at the place of the key that is easiest to change."""
-    findings = [*_sources(config), *_training(config), *_model(config)]
+    findings = [*_sources(config), *_training(config), *_model(config), *_evaluation(config)]
     return [Problem(message, marked.place_of(path), fix) for path, message, fix in findings]
 
 
@@ -57,3 +58,25 @@ def _model(config: RunConfig) -> Iterator[Finding]:
     if config.generation.max_new_tokens >= config.data.max_length:
         message = f"generation.max_new_tokens ({config.generation.max_new_tokens}) leaves no room for a prompt"
         yield ("generation", "max_new_tokens"), message, f"keep it below data.max_length ({config.data.max_length})"
+
+
+def _evaluation(config: RunConfig) -> Iterator[Finding]:
+    settings = config.evaluation
+    measured = settings.during_training.metrics
+    for name, weight in settings.best.items():
+        path = ("evaluation", "best", name)
+        if name not in measured:
+            message = f"evaluation.best weighs {shown(name)}, which is not measured during training"
+            fix = f"add it to evaluation.during_training.metrics ({', '.join(measured)}), or remove it here"
+            yield path, message, name_hint(name, METRICS) if name not in METRICS else fix
+        elif not weight or (weight > 0) == (name == "perplexity"):
+            message = f"evaluation.best.{name} is {weight:g}, which would pick the worst checkpoint"
+            yield path, message, "a negative weight for perplexity, a positive one for every other metric"
+    if settings.best and not config.data.eval:
+        yield ("evaluation", "best"), "evaluation.best needs held-out data, but data.eval is empty", "add a source there"
+    if settings.best and config.training.save_strategy == "no":
+        message = "evaluation.best keeps the best checkpoint, but training.save_strategy is no"
+        yield ("training", "save_strategy"), message, "save_strategy: steps"
+    if settings.early_stopping_patience and not settings.best:
+        message = "evaluation.early_stopping_patience needs evaluation.best"
+        yield ("evaluation", "early_stopping_patience"), message, "say what better means: best: {perplexity: -1}"

@@ -1,16 +1,19 @@
 """From files and worlds to token batches, with nothing truncated or dropped in silence."""
 
 from eterna.data.encoding import Encoded, Encoder
-from eterna.data.prepare import PreparedData, Probe, SourceReport, prepare_data, read_sources
+from eterna.data.items import Item, choose_items
+from eterna.data.prepare import PreparedData, ReadSource, SourceReport, prepare_data, read_sources
 from eterna.data.sources import RawExample, read_source
 
 __all__ = [
     "Encoded",
     "Encoder",
+    "Item",
     "PreparedData",
-    "Probe",
     "RawExample",
+    "ReadSource",
     "SourceReport",
+    "choose_items",
     "prepare_data",
     "read_source",
     "read_sources",

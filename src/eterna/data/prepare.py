@@ -9,14 +9,13 @@ from typing import Any
 
 from eterna.config import DataSection, Source
 from eterna.data.encoding import Encoded, Encoder
+from eterna.data.items import Item, choose_items
 from eterna.data.sources import RawExample, read_source, source_name
 from eterna.errors import DataError, Problem
 from eterna.files import sha256_of
 from eterna.text import plural, shown
-from eterna.world import Message, World
+from eterna.world import World
 from eterna.world.schema import Split
-
-PROBE_TEXT_TOKENS = 24
 
 
 @dataclass
@@ -40,18 +39,6 @@ class SourceReport:
     """Tokens cut off the left (too_long: cut_left)."""
 
 
-@dataclass(frozen=True)
-class Probe:
-    """A fixed prompt answered before, during and after training."""
-
-    id: str
-    title: str
-    messages: tuple[Message, ...]
-    """What is shown as context; for plain text one `user` message with the opening."""
-    prompt_ids: tuple[int, ...]
-    reference: str
-
-
 @dataclass
 class PreparedData:
     """Everything a run trains on and is measured by."""
@@ -61,7 +48,8 @@ class PreparedData:
     """How often each training example is seen in an epoch."""
     eval: list[Encoded]
     """Whole, never cut: longer ones are scored in overlapping windows."""
-    probes: list[Probe]
+    items: list[Item]
+    """Prompts that are answered and scored."""
     reports: list[SourceReport] = field(default_factory=list)
 
     def record(self, chat_template: str | None) -> dict[str, Any]:
@@ -97,7 +85,7 @@ def read_sources(data: DataSection, world: World | None, parts: Sequence[str] = 
 
 
 def prepare_data(
-    read: Sequence[ReadSource], data: DataSection, tokenizer: Any, probes: int = 0, probe_window: int | None = None
+    read: Sequence[ReadSource], data: DataSection, tokenizer: Any, items: int = 0, prompt_window: int | None = None
 ) -> PreparedData:
     """Encode what was read and make it fit the window. Raises DataError listing every problem."""
     encoder = Encoder(tokenizer)
@@ -121,9 +109,9 @@ def prepare_data(
         )
         fix = "raise data.max_length, or use another too_long policy"
         raise DataError(f"no training example is left ({counts})", fix=fix)
-    if probes:
+    if items:
         held_out = [example for source in read if source.part == "eval" for example in source.examples]
-        prepared.probes = choose_probes(encoder, held_out, probes, probe_window or data.max_length)
+        prepared.items = choose_items(encoder, held_out, items, prompt_window or data.max_length)
     return prepared
 
 
@@ -206,33 +194,3 @@ def _windows(example: Encoded, window: int) -> list[Encoded]:
         weights = (0.0, *example.weights[start + 1 : start + window])
         pieces.append(replace(example, id=f"{example.id}~{number}", ids=ids, weights=weights, trained_bytes=0))
     return pieces
-
-
-def choose_probes(encoder: Encoder, examples: Sequence[RawExample], count: int, window: int) -> list[Probe]:
-    """The first `count` usable examples, taken from each group in turn so that every voice is heard."""
-    by_group: dict[str, list[RawExample]] = {}
-    for example in examples:
-        by_group.setdefault(example.group, []).append(example)
-    queues = list(by_group.values())
-    chosen: list[Probe] = []
-    for rank in range(max(map(len, queues), default=0)):
-        for queue in queues:
-            probe = _probe(encoder, queue[rank]) if rank < len(queue) and len(chosen) < count else None
-            if probe and len(probe.prompt_ids) < window:
-                chosen.append(probe)
-    return chosen
-
-
-def _probe(encoder: Encoder, example: RawExample) -> Probe | None:
-    if example.messages:
-        last = max(index for index, message in enumerate(example.messages) if message["role"] == "assistant")
-        context = example.messages[:last]
-        ids = tuple(encoder.prompt(context))
-        return Probe(example.id, example.title, context, ids, example.messages[last]["content"])
-    encoding = encoder.tokenizer(example.text, add_special_tokens=True, return_offsets_mapping=True)
-    ids, offsets = encoding["input_ids"], encoding["offset_mapping"]
-    if len(ids) <= PROBE_TEXT_TOKENS:
-        return None
-    cut = offsets[PROBE_TEXT_TOKENS - 1][1]
-    opening: Message = {"role": "user", "content": example.text[:cut]}
-    return Probe(example.id, example.title, (opening,), tuple(ids[:PROBE_TEXT_TOKENS]), example.text[cut : cut + 400])

@@ -11,7 +11,7 @@ from eterna.config import Columns, Source
 from eterna.errors import DataError, Place, Problem
 from eterna.files import read_json_lines, read_text
 from eterna.text import name_hint, shown
-from eterna.world import Context, Message, World, build_messages
+from eterna.world import Context, Message, Scene, World, build_messages
 from eterna.world.schema import Split
 
 ROLES = ("system", "user", "assistant")
@@ -28,7 +28,9 @@ class RawExample:
     title: str = ""
     """A short name for people."""
     group: str = field(default="", compare=False)
-    """What it belongs to (book, NPC, file): intervals are taken over groups of dependent items."""
+    """What it belongs to (book, conversation): intervals are taken over groups of dependent items."""
+    scene: Scene = field(default=Scene(), compare=False)
+    """Who speaks and what it must fit, as far as it is known."""
 
 
 def source_name(source: Source, split: Split) -> str:
@@ -90,7 +92,8 @@ def _world_examples(world: World, source: Source, split: Split) -> Iterator[RawE
                 None,
                 messages=tuple(build_messages(world, Context.of(example), example.turns)),
                 title=f"{world.npcs[example.npc].name} · {world.places[example.place].name}",
-                group=example.npc,
+                group=example.id,
+                scene=Scene.of(world, example),
             )
 
 
@@ -104,6 +107,7 @@ def _world_books(world: World, source: Source) -> Iterator[RawExample]:
                     text=text,
                     title=f"{book.title}: {heading}",
                     group=book.id,
+                    scene=Scene(voice=book.id, language=book.language),
                 )
 
 
@@ -155,7 +159,7 @@ def _example(row: dict[str, Any], place: Place, form: str, columns: Columns) -> 
         text = row[columns.text]
         if not isinstance(text, str) or not text.strip():
             return Problem(f"{columns.text} is {shown(text)}", place, "expected text")
-        return RawExample(identity, place, text=text, title=identity, group=str(row.get("group", identity)))
+        return RawExample(identity, place, text=text, title=identity, group=_group(row, identity), scene=_scene(row, []))
     if found == "messages":
         parts: list[tuple[Any, str | None]] = [(row[columns.messages], None)]
     else:
@@ -171,7 +175,23 @@ def _example(row: dict[str, Any], place: Place, form: str, columns: Columns) -> 
         messages += checked
     problem = _conversation_problem(messages, place)
     return problem or RawExample(
-        identity, place, tuple(messages), title=identity, group=str(row.get("group", identity))
+        identity, place, tuple(messages), title=identity, group=_group(row, identity), scene=_scene(row, messages)
+    )
+
+
+def _group(row: dict[str, Any], identity: str) -> str:
+    return str(row.get("group", identity))
+
+
+def _scene(row: dict[str, Any], messages: list[Message]) -> Scene:
+    """What the row says about itself: `voice` and `language`; a system text is what its answers must fit."""
+    voice, language = row.get("voice"), row.get("language")
+    persona = [message["content"] for message in messages if message["role"] == "system"]
+    lines = tuple(line.strip() for text in persona for line in text.splitlines() if line.strip())
+    return Scene(
+        voice if isinstance(voice, str) else "",
+        language if isinstance(language, str) else "",
+        (("persona", lines),) if lines else (),
     )
 
 

@@ -1,16 +1,53 @@
-"""Measure a model: perplexity on held-out text, replies to fixed prompts, intervals."""
+"""Measure a model: what it expects, what it replies, how people rate it; intervals."""
 
+from eterna.evaluation.background import Background
+from eterna.evaluation.bleu import bleu_of, score_bleu
+from eterna.evaluation.canon import Breach, find_breaches
+from eterna.evaluation.composite import Composite, composite_of
+from eterna.evaluation.copying import copied_runs
+from eterna.evaluation.general import general_paragraphs
+from eterna.evaluation.health import score_health
 from eterna.evaluation.intervals import bootstrap_ratio
 from eterna.evaluation.perplexity import ItemLoss, Perplexity, default_stride, perplexity_scores, score_items, summarize
-from eterna.evaluation.probes import answer_probes
+from eterna.evaluation.rating_files import Rating, read_ratings
+from eterna.evaluation.ratings import Agreement, agreement, rating_scores
+from eterna.evaluation.replies import answer_items, sample_rows
+from eterna.evaluation.rouge import rouge_of, score_rouge
+from eterna.evaluation.sentences import language_of
+from eterna.evaluation.suite import figures_of, needs_replies, reply_values, score_replies
+from eterna.evaluation.words import mean_words
 
 __all__ = [
+    "Agreement",
+    "Background",
+    "Breach",
+    "Composite",
     "ItemLoss",
     "Perplexity",
-    "answer_probes",
+    "Rating",
+    "agreement",
+    "answer_items",
+    "bleu_of",
     "bootstrap_ratio",
+    "composite_of",
+    "copied_runs",
     "default_stride",
+    "figures_of",
+    "find_breaches",
+    "general_paragraphs",
+    "language_of",
+    "mean_words",
+    "needs_replies",
     "perplexity_scores",
+    "rating_scores",
+    "read_ratings",
+    "reply_values",
+    "rouge_of",
+    "sample_rows",
+    "score_bleu",
+    "score_health",
     "score_items",
+    "score_replies",
+    "score_rouge",
     "summarize",
 ]

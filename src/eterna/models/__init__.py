@@ -1,7 +1,7 @@
 """Load, adapt, generate with and save a causal language model."""
 
 from eterna.models.adapting import add_lora, trainable_share
-from eterna.models.generating import Generated, generate, sampling_of
+from eterna.models.generating import Generated, generate, generate_batch, sampling_of
 from eterna.models.loading import (
     Precision,
     choose_precision,
@@ -20,6 +20,7 @@ __all__ = [
     "choose_precision",
     "find_model",
     "generate",
+    "generate_batch",
     "load_finished",
     "load_model",
     "load_tokenizer",

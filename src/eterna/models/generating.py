@@ -63,6 +63,45 @@ def generate(
     return Generated(text.strip(), len(new), bool(new) and new[-1] in set(stop))
 
 
+def generate_batch(
+    model: Any, tokenizer: Any, prompts: Sequence[Sequence[int]], generation: GenerationSection, stop: Sequence[int]
+) -> list[Generated]:
+    """Answer several prompts at once, padded on the left; sampling is seeded once for the whole batch.
+
+    The model's mode and torch's random state are left as they were.
+    """
+    import torch
+    from transformers import GenerationConfig
+
+    width = max(map(len, prompts))
+    device = next(model.parameters()).device
+    ids = torch.full((len(prompts), width), int(tokenizer.pad_token_id), device=device)  # (batch, width)
+    mask = torch.zeros_like(ids)
+    for row, prompt in enumerate(prompts):
+        ids[row, width - len(prompt) :] = torch.tensor(list(prompt), device=device)
+        mask[row, width - len(prompt) :] = 1
+    settings = GenerationConfig(
+        max_new_tokens=generation.max_new_tokens,
+        eos_token_id=list(stop),
+        pad_token_id=tokenizer.pad_token_id,
+        **sampling_of(generation),
+    )
+    was_training = model.training
+    model.eval()
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(generation.seed)
+        out = model.generate(input_ids=ids, attention_mask=mask, generation_config=settings)
+    model.train(was_training)
+    ends = set(stop)
+    replies = []
+    for row in out[:, width:].tolist():
+        end = next((place for place, token in enumerate(row) if token in ends), None)
+        new = row if end is None else row[: end + 1]
+        text = tokenizer.decode(new, skip_special_tokens=True).strip()
+        replies.append(Generated(text, len(new), end is not None))
+    return replies
+
+
 def _streamer(tokenizer: Any, on_text: Callable[[str], None]) -> Any:
     from transformers import TextStreamer
 

@@ -1,24 +1,34 @@
-"""`eterna eval`: base against tuned on the run's held-out data, and the page that shows it."""
+"""`eterna eval`: base against tuned on the run's held-out data, the canon, and the page that shows it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from eterna.config import RunConfig
-from eterna.data import Encoded, SourceReport, prepare_data, read_sources
+from eterna.data import prepare_data, read_sources
 from eterna.errors import RunError
-from eterna.evaluation import ItemLoss, default_stride, perplexity_scores, score_items
-from eterna.models import load_finished, load_model
+from eterna.evaluation import Breach
+from eterna.models import load_finished
+from eterna.pipeline.measuring import Compared, Measurer, base_of, held_type
 from eterna.pipeline.quiet import quiet_libraries
 from eterna.reports import write_report
 from eterna.runs import RunFolder, Score
 from eterna.world import find_world, load_world
 
 
-def evaluate(path: Path) -> list[Score]:
-    """Score base and final model of a run again, from its folder alone; rewrites scores.json and report.html.
+@dataclass
+class Evaluated:
+    """What an evaluation found."""
+
+    run: RunFolder
+    scores: list[Score]
+    breaches: list[Breach]
+    """Rules of the canon that replies of the tuned model break."""
+
+
+def evaluate(path: Path) -> Evaluated:
+    """Score base and final model of a run again; rewrites scores.json, canon.json, replies.jsonl and report.html.
 
     Runs on any machine: both models are held in float32.
     """
@@ -28,37 +38,25 @@ def evaluate(path: Path) -> list[Score]:
     if not config.data.eval:
         raise RunError(f"the run in {path} has no held-out data", fix="add `data: eval:` and train again")
     world = load_world(find_world(config.world)) if config.world else None
-    read = read_sources(config.data, world, parts=("eval",))
+    read = read_sources(config.data, world)
     model, tokenizer = load_finished(run.final)
-    data = prepare_data(read, config.data, tokenizer)
-    tuned = score_items(model, data.eval, config.data.max_length, config.training.per_device_eval_batch_size)
-    base = score_base(config, data.eval, model)
-    scores = perplexity_scores(base, tuned, signature(config, data.reports, model))
-    run.write_scores(scores)
+    data = prepare_data(read, config.data, tokenizer, config.evaluation.samples, prompt_room(config))
+    measurer = Measurer(config, world, read, data, tokenizer)
+    tuned = measurer.measure(model, tempt=True)
+    with base_of(config, model) as base:
+        compared = measurer.compare(measurer.measure(base), tuned, held_type(model))
+    keep(run, compared)
     write_report(run)
-    return scores
+    return Evaluated(run, compared.scores, compared.breaches)
 
 
-def score_base(config: RunConfig, items: Sequence[Encoded], tuned: Any) -> list[ItemLoss]:
-    """NLL of every held-out item under the model that training began with, beside the tuned one in memory."""
-    window, batch = config.data.max_length, config.training.per_device_eval_batch_size
-    if config.lora and not config.lora.modules_to_save and config.lora.bias == "none":
-        with tuned.disable_adapter():
-            return score_items(tuned, items, window, batch)
-    base = load_model(config.model, "fp32", config.training.seed, train_all=True)
-    base.to(next(tuned.parameters()).device)
-    return score_items(base, items, window, batch)
+def keep(run: RunFolder, compared: Compared) -> None:
+    """Write what was found into the run folder."""
+    run.write_scores(compared.scores)
+    run.write_replies(compared.rows)
+    run.write_canon([breach.as_row() for breach in compared.breaches])
 
 
-def signature(config: RunConfig, reports: Sequence[SourceReport], model: Any) -> str:
-    """Everything that decides the figure, in one line."""
-    import transformers
-
-    hashes = "+".join(report.sha256[:12] for report in reports if report.part == "eval")
-    window = config.data.max_length
-    scored = "answers+stop" if config.data.train_on == "answers" else "all"
-    held = str(next(model.parameters()).dtype).removeprefix("torch.")
-    return (
-        f"ppl|window:{window}|stride:{default_stride(window)}|scored:{scored},text:all-but-first+eos|held:{held}"
-        f"|data:{hashes}|ci:bootstrap1000,by-group,seed12345|transformers:{transformers.__version__}|v1"
-    )
+def prompt_room(config: RunConfig) -> int:
+    """Longest prompt, in tokens, that leaves room for a reply in the window."""
+    return config.data.max_length - config.generation.max_new_tokens

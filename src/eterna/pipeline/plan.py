@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eterna.config import LoadedConfig, RunConfig
-from eterna.data import PreparedData, SourceReport, prepare_data, read_sources
+from eterna.data import PreparedData, ReadSource, SourceReport, prepare_data, read_sources
 from eterna.errors import ConfigError, ModelError
 from eterna.models import Precision, add_lora, choose_precision, find_model, load_tokenizer, trainable_share
 from eterna.models.loading import check_weights, readable_failure
 from eterna.seeding import order_of_epoch
 from eterna.text import plural
-from eterna.world import find_world, load_world
+from eterna.world import World, find_world, load_world
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,6 +28,8 @@ class Plan:
 
     loaded: LoadedConfig
     tokenizer: Any
+    world: World | None
+    read: list[ReadSource]
     data: PreparedData
     precision: Precision
     arguments: Any
@@ -56,13 +58,19 @@ def make_plan(loaded: LoadedConfig) -> Plan:
     tokenizer, notes = load_tokenizer(config.model)
     check_vocabulary(config, shape, tokenizer)
     room = config.data.max_length - config.generation.max_new_tokens
-    data = prepare_data(read, config.data, tokenizer, config.evaluation.probes, room)
+    data = prepare_data(read, config.data, tokenizer, count_items(config), room)
     parameters, trained = count_parameters(config, shape)
     steps = count_steps(config, data, arguments.world_size)
     if steps < 1:
         raise ConfigError("the run would make no optimizer step", fix="raise training.num_train_epochs or max_steps")
     notes = [*loaded.notes, *notes]
-    return Plan(loaded, tokenizer, data, precision, arguments, steps, parameters, trained, notes)
+    return Plan(loaded, tokenizer, world, read, data, precision, arguments, steps, parameters, trained, notes)
+
+
+def count_items(config: RunConfig) -> int:
+    """How many prompts are answered at most: probes, samples during training, samples of the final scores."""
+    settings = config.evaluation
+    return max(settings.probes, settings.during_training.samples, settings.samples)
 
 
 def load_shape(config: RunConfig) -> Any:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eterna.config import LoadedConfig, RunConfig
 from eterna.errors import Problem, RunError
-from eterna.evaluation import ItemLoss, answer_probes, perplexity_scores, score_items, summarize
+from eterna.evaluation import Breach, ItemLoss, composite_of
 from eterna.models import add_lora, load_model, save_finished
-from eterna.pipeline.evaluate import score_base, signature
+from eterna.pipeline.choosing import Choice
+from eterna.pipeline.evaluate import keep
+from eterna.pipeline.measuring import Measurer, base_of, held_type
 from eterna.pipeline.plan import Plan, make_plan, show_plan
 from eterna.pipeline.quiet import quiet_libraries
 from eterna.reports import write_report
@@ -45,6 +47,8 @@ class Trained:
     scores: list[Score]
     exit_code: int
     """0, or 130 / 143 when a signal stopped it with a checkpoint saved."""
+    breaches: list[Breach] = field(default_factory=list)
+    """Rules of the canon that replies of the tuned model break."""
 
 
 def train(loaded: LoadedConfig, console: Console, resume: bool = False, dry_run: bool = False) -> Trained | None:
@@ -66,6 +70,8 @@ def train(loaded: LoadedConfig, console: Console, resume: bool = False, dry_run:
         check_same_data(run, plan)
     # No process may find the folder taken by the first one's own records.
     PartialState().wait_for_everyone()
+    if plan.config.evaluation.best:
+        choose_best(plan.arguments)
     model = load_model(
         plan.config.model, plan.precision.name, plan.config.training.seed, train_all=plan.config.lora is None
     )
@@ -121,6 +127,17 @@ def config_differences(old: RunConfig, new: RunConfig) -> list[str]:
     return lines
 
 
+def choose_best(arguments: Any) -> None:
+    """Let transformers keep the checkpoint with the highest composite and load it at the end.
+
+    Set after construction: its own check wants checkpoints and evaluations to fall together, but Eterna saves one at
+    every evaluation that is better than all before.
+    """
+    arguments.metric_for_best_model, arguments.greater_is_better = "composite", True
+    arguments.load_best_model_at_end = True
+    arguments.restore_callback_states_from_checkpoint = True
+
+
 def check_same_data(run: RunFolder, plan: Plan) -> None:
     """Refuse to resume on data that changed since the run began."""
     before = {(item["part"], item["name"]): item["sha256"] for item in run.data().get("sources", [])}
@@ -146,9 +163,12 @@ class _Training:
         self.model = model
         self.console = console
         self.is_main = plan.arguments.process_index == 0
-        self.base: list[ItemLoss] = []
-        self.latest: list[ItemLoss] = []
+        self.measurer = Measurer(plan.config, plan.world, plan.read, plan.data, plan.tokenizer)
+        self.choice = Choice(run, plan.config.evaluation.best)
+        self.base: list[ItemLoss] | None = None
+        self.latest: list[ItemLoss] | None = None
         self.latest_step = -1
+        self.breaches: list[Breach] = []
 
     def go(self, checkpoint: Path | None) -> Trained:
         from eterna.training import EternaTrainer, Interrupt, Progress, Recorder
@@ -165,7 +185,7 @@ class _Training:
             self.plan.data.train,
             self.plan.data.weights,
             self._evaluate if config.data.eval else None,
-            callbacks=[recorder, progress, interrupt],
+            callbacks=[recorder, progress, interrupt, *self._early_stopping()],
         )
         self.trackers = trackers
         recorder.meter = lambda: (trainer.training_clock(), trainer.tokens_seen)
@@ -188,10 +208,17 @@ class _Training:
             trackers.close(state)
         if interrupt.received and self.is_main:
             self.say(f"stopped at step {trainer.state.global_step}, checkpoint saved; go on with --resume")
-        return Trained(self.run, scores, interrupt.exit_code)
+        return Trained(self.run, scores, interrupt.exit_code, self.breaches)
 
     def say(self, line: str) -> None:
         self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def _early_stopping(self) -> list[Any]:
+        from transformers import EarlyStoppingCallback
+
+        settings = self.config.evaluation
+        patience, threshold = settings.early_stopping_patience, settings.early_stopping_threshold
+        return [EarlyStoppingCallback(patience, threshold)] if patience else []
 
     def _open(self, checkpoint: Path | None) -> Trackers:
         config = self.config
@@ -219,29 +246,37 @@ class _Training:
 
         if checkpoint:
             self.say(f"resuming from {checkpoint}")
-            rows = [row for row in self.run.metrics() if "train/tokens" in row]
-            trainer.tokens_seen = int(rows[-1]["train/tokens"]) if rows else 0
+            rows = self.run.metrics()
+            trained = [row for row in rows if "train/tokens" in row]
+            trainer.tokens_seen = int(trained[-1]["train/tokens"]) if trained else 0
+            first = next((row for row in rows if row["step"] == 0), {})
+            self.measurer.first = {name[5:]: value for name, value in first.items() if name.startswith("eval/")}
+            self.choice.go_on_from(int(checkpoint.name.rpartition("-")[2]))
         # The random state at the first step must not depend on what was done before it.
         transformers.set_seed(self.config.training.seed)
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
     def _evaluate(self, model: Any, step: int) -> dict[str, float]:
         """Figures on data.eval; probe replies go to the run folder and the trackers."""
-        config = self.config
-        self.latest = score_items(
-            model, self.plan.data.eval, config.data.max_length, config.training.per_device_eval_batch_size
-        )
+        from accelerate.utils import broadcast_object_list
+
+        figures, rows, self.latest = self.measurer.during(model, step)
         self.latest_step = step
         if step == 0:
             self.base = self.latest
+        if self.config.evaluation.best:
+            found = composite_of(figures, self.measurer.first, self.config.evaluation.best)
+            figures["composite"] = found.value
+            if self.is_main:
+                self.choice.add(step, found)
         if self.is_main:
-            rows = answer_probes(model, self.plan.tokenizer, self.plan.data.probes, config.generation, step)
             self.run.add_samples(rows)
             for row in rows:
                 self.trackers.log_text(step, f"{row['probe']}", row["reply"])
-        pooled = summarize(self.latest)
-        figures = {"loss": pooled.loss, "perplexity": pooled.perplexity}
-        return figures | ({"bits_per_byte": pooled.bits_per_byte} if pooled.bits_per_byte is not None else {})
+        if self.plan.arguments.world_size > 1:
+            # Every process must come to the same decision about the best checkpoint.
+            figures = broadcast_object_list([figures])[0]
+        return figures
 
     def _finish(self, trainer: Any) -> list[Score]:
         """Save final/, score base against tuned."""
@@ -250,17 +285,23 @@ class _Training:
         config, step = self.config, trainer.state.global_step
         if config.data.eval and self.latest_step != step:
             trainer.evaluate()
+        chosen = trainer.state.best_global_step if config.evaluation.best else None
         if not self.is_main:
             return []
+        if config.evaluation.best:
+            self.say(self.choice.decide(chosen, step))
         model = trainer.accelerator.unwrap_model(trainer.model)
         stop = Encoder(self.plan.tokenizer).stop_tokens(model.generation_config)
         save_finished(model, self.plan.tokenizer, self.run.final, stop, config.generation.max_new_tokens)
         if not config.data.eval:
             return []
-        base = self.base or score_base(config, self.plan.data.eval, model)
-        scores = perplexity_scores(base, self.latest, signature(config, self.plan.data.reports, model))
-        self.run.write_scores(scores)
-        return scores
+        latest = self.latest if chosen in (None, self.latest_step) else None
+        tuned = self.measurer.measure(model, latest, tempt=True)
+        with base_of(config, model) as base:
+            compared = self.measurer.compare(self.measurer.measure(base, self.base), tuned, held_type(model))
+        keep(self.run, compared)
+        self.breaches = compared.breaches
+        return compared.scores
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

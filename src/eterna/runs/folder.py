@@ -7,6 +7,9 @@
     metrics.jsonl       one row per log line: {"step": .., "epoch": .., "train/loss": ..}
     samples.jsonl       one row per probe and evaluation: {"step": .., "probe": .., "messages": [..], "reply": ..}
     scores.json         base against tuned
+    replies.jsonl       one row per scored item: {"item": .., "messages": [..], "base": .., "tuned": .., "scores": ..}
+    canon.json          rules of the canon that replies of the tuned model break
+    best.json           the composite of each evaluation, and which checkpoint was kept
     status.json         running | finished | stopped, and the last step
     report.html         all of it on one page
     checkpoint-N/       as transformers writes it
@@ -133,6 +136,33 @@ class RunFolder:
     def scores(self) -> list[Score]:
         """The scores, or an empty list before the first evaluation."""
         return [Score(**row) for row in self._read_json("scores.json").get("scores", [])]
+
+    def write_replies(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Replace the scored replies."""
+        lines = [json.dumps(row, ensure_ascii=False) for row in [{"format": FORMAT}, *rows]]
+        write_whole(self.path / "replies.jsonl", "\n".join(lines) + "\n")
+
+    def replies(self) -> list[dict[str, Any]]:
+        """Every scored reply."""
+        return self._read_rows("replies.jsonl")
+
+    def write_canon(self, breaches: list[dict[str, Any]]) -> None:
+        """Replace the list of broken rules; an empty list says that the canon holds."""
+        write_json(self.path / "canon.json", {"format": FORMAT, "breaches": breaches})
+
+    def canon(self) -> list[dict[str, Any]] | None:
+        """The broken rules; None before the first evaluation."""
+        record = self._read_json("canon.json")
+        breaches: list[dict[str, Any]] | None = record.get("breaches")
+        return breaches
+
+    def write_best(self, record: dict[str, Any]) -> None:
+        """Replace the record of the composite."""
+        write_json(self.path / "best.json", {"format": FORMAT, **record})
+
+    def best(self) -> dict[str, Any]:
+        """The record of the composite; empty where none was asked for."""
+        return self._read_json("best.json")
 
     def environment(self) -> dict[str, Any]:
         """The environment record."""

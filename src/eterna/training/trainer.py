@@ -115,6 +115,14 @@ class EternaTrainer(Trainer):  # type: ignore[misc]
         return metrics
 
 
+    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
+        """Ask for a checkpoint wherever the composite is better than ever, so that the best one is always on disk."""
+        better: bool = super()._determine_best_metric(metrics, trial)
+        if better and self.args.metric_for_best_model == "composite":
+            self.control.should_save = True
+        return better
+
+
 class _EpochStart(TrainerCallback):  # type: ignore[misc]
     """Tells the sampler which epoch begins; Trainer keeps the epoch as a float across a resume."""
 

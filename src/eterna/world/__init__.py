@@ -1,7 +1,7 @@
 """The world: books, NPCs, places, revelaciones and the canon that binds them. Plain data, no torch."""
 
-from eterna.world.loading import find_world, load_world
-from eterna.world.prompt import Context, Message, build_messages, fit_turns
+from eterna.world.loading import find_world, load_canon, load_world
+from eterna.world.prompt import Context, Message, Scene, build_messages, fit_turns
 from eterna.world.schema import NPC, Book, Canon, Example, Place, Revelacion, Turn, World
 
 __all__ = [
@@ -13,10 +13,12 @@ __all__ = [
     "Message",
     "Place",
     "Revelacion",
+    "Scene",
     "Turn",
     "World",
     "build_messages",
     "find_world",
     "fit_turns",
+    "load_canon",
     "load_world",
 ]

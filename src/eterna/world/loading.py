@@ -49,6 +49,17 @@ def load_world(folder: Path) -> World:
     return world
 
 
+def load_canon(path: Path) -> Canon:
+    """Read and check a canon.yaml that stands by itself. Raises WorldError listing every problem found."""
+    reader = _Reader(path.parent)
+    if not path.is_file():
+        raise WorldError(f"no such file: {path}", fix="check evaluation.canon; it is read from the folder you run in")
+    canon = reader.canon(path)
+    if reader.problems:
+        raise WorldError(reader.problems)
+    return canon
+
+
 class _Reader:
     """Collects problems while reading, so that one run shows them all."""
 
@@ -71,7 +82,7 @@ class _Reader:
             "npcs": self.parts("npcs", "*.yaml", NPC, read_yaml),
             "places": self.parts("places", "*.yaml", Place, read_yaml),
             "revelaciones": self.revelaciones(),
-            "canon": self.canon(),
+            "canon": self.canon(self.folder / "canon.yaml"),
             "examples": list(self.examples()),
             "sha256": sha256_of(self.folder),
         }
@@ -151,8 +162,7 @@ class _Reader:
                 self.places[f"revelaciones/{part.id}"] = marked.place_of((index,)) or FilePlace(str(path))
         return found
 
-    def canon(self) -> Canon:
-        path = self.folder / "canon.yaml"
+    def canon(self, path: Path) -> Canon:
         marked = self.yaml(path) if path.is_file() else None
         canon = self.build(Canon, marked.values or {}, marked) if marked else None
         for index, ban in enumerate(canon.never if canon else []):

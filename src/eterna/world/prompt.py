@@ -34,6 +34,30 @@ class Context:
         return cls(example.npc, example.place, example.book, tuple(example.known))
 
 
+@dataclass(frozen=True)
+class Scene:
+    """What is known about an example besides its words: who speaks, what it must fit, what it may reveal."""
+
+    voice: str = ""
+    """Id of the NPC or book whose style it has; empty when nobody said."""
+    language: str = ""
+    """ISO 639-1 code; empty when nobody said."""
+    facts: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """(context, its lines) for place, book and persona, in that order where present."""
+    serves: tuple[str, ...] = ()
+    """Ids of the revelaciones it leads to."""
+    known: tuple[str, ...] = ()
+    """Ids of the revelaciones already reached."""
+
+    @classmethod
+    def of(cls, world: World, example: Example) -> Scene:
+        """The scene of one of the world's examples."""
+        facts: list[tuple[str, tuple[str, ...]]] = [("place", world.places[example.place].lines())]
+        if example.book:
+            facts.append(("book", world.books[example.book].lines()))
+        return cls(example.npc, example.language, tuple(facts), tuple(example.serves), tuple(example.known))
+
+
 def system_text(world: World, context: Context) -> str:
     """Persona, place, book and what the reader has understood, one short line each."""
     lines = []

@@ -38,6 +38,11 @@ class Book(Part):
                 scenes.append((heading.strip() or self.title, body.strip()))
         return scenes
 
+    def lines(self) -> tuple[str, ...]:
+        """What a text about this book can fit: its title and form, then its paragraphs."""
+        paragraphs = (" ".join(part.split()) for _, text in self.scenes() for part in text.split("\n\n"))
+        return (f"{self.title}, {self.form}", *(part for part in paragraphs if part))
+
 
 class NPC(Part):
     """Someone the player can talk to. `npcs/ID.yaml`."""
@@ -63,6 +68,10 @@ class Place(Part):
     light: str
     sound: str
     rules: list[str] = Field(default_factory=list)
+
+    def lines(self) -> tuple[str, ...]:
+        """What a text set here can fit."""
+        return (self.description, self.light, self.sound, *self.rules)
 
 
 class Revelacion(Part):
@@ -90,6 +99,8 @@ class Ban(Part):
     text: str
     pattern: str
     """Case-insensitive regular expression that catches a reply saying it."""
+    ask: list[str] = Field(default_factory=list)
+    """Questions that tempt a character to say it; `eterna eval` puts them to every NPC."""
 
 
 class Canon(Part):

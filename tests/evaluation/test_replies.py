@@ -1,4 +1,4 @@
-"""Probes ask the same question the same way each time."""
+"""The same question is asked the same way each time."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any
 import torch
 
 from eterna.config import GenerationSection
-from eterna.data import Encoder, Probe
-from eterna.evaluation import answer_probes
+from eterna.data import Encoder, Item
+from eterna.evaluation import answer_items, sample_rows
 from eterna.models import generate
+from eterna.world import Scene
 
 
 def load(folder: Path) -> Any:
@@ -19,9 +20,9 @@ def load(folder: Path) -> Any:
     return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
 
 
-def probe(tokenizer: Any) -> Probe:
-    messages = ({"role": "user", "content": "Where is the map?"},)
-    return Probe("p", "Oria", messages, tuple(Encoder(tokenizer).prompt(messages)), "Here.")  # type: ignore[arg-type]
+def item(tokenizer: Any, text: str = "Where is the map?") -> Item:
+    messages = ({"role": "user", "content": text},)
+    return Item("p", "Oria", "p", Scene(), messages, tuple(Encoder(tokenizer).prompt(messages)), "Here.")  # type: ignore[arg-type]
 
 
 def test_greedy_replies_are_the_same_each_time_and_leave_the_random_state(
@@ -29,18 +30,17 @@ def test_greedy_replies_are_the_same_each_time_and_leave_the_random_state(
 ) -> None:
     model = load(tiny_model).train()
     before = torch.random.get_rng_state()
-    rows = [
-        answer_probes(model, tiny_tokenizer, [probe(tiny_tokenizer)], GenerationSection(max_new_tokens=6), 0)
-        for _ in "ab"
-    ]
-    assert rows[0] == rows[1]
+    items = [item(tiny_tokenizer)]
+    replies = [answer_items(model, tiny_tokenizer, items, GenerationSection(max_new_tokens=6)) for _ in "ab"]
+    assert replies[0] == replies[1]
+    assert sample_rows(items, replies[0], 3)[0]["reply"] == replies[0][0].text
     assert torch.equal(before, torch.random.get_rng_state())
     assert model.training
 
 
 def test_greedy_is_transformers_own_greedy(tiny_model: Path, tiny_tokenizer: Any) -> None:
     model = load(tiny_model)
-    prompt = probe(tiny_tokenizer).prompt_ids
+    prompt = item(tiny_tokenizer).prompt_ids
     ours = generate(model, tiny_tokenizer, prompt, GenerationSection(max_new_tokens=6), [2])
     ids = torch.tensor([prompt])
     for _ in range(ours.tokens):
@@ -50,7 +50,7 @@ def test_greedy_is_transformers_own_greedy(tiny_model: Path, tiny_tokenizer: Any
 
 def test_a_reply_that_ends_by_itself_is_marked(tiny_model: Path, tiny_tokenizer: Any) -> None:
     model = load(tiny_model)
-    prompt = probe(tiny_tokenizer).prompt_ids
+    prompt = item(tiny_tokenizer).prompt_ids
     first = int(model(input_ids=torch.tensor([prompt])).logits[0, -1].argmax())
     assert generate(model, tiny_tokenizer, prompt, GenerationSection(max_new_tokens=6), [first]).stopped
     assert not generate(model, tiny_tokenizer, prompt, GenerationSection(max_new_tokens=1), [first + 1]).stopped
@@ -58,7 +58,7 @@ def test_a_reply_that_ends_by_itself_is_marked(tiny_model: Path, tiny_tokenizer:
 
 def test_sampling_repeats_with_its_seed_and_changes_with_another(tiny_model: Path, tiny_tokenizer: Any) -> None:
     model = load(tiny_model)
-    prompt = probe(tiny_tokenizer).prompt_ids
+    prompt = item(tiny_tokenizer).prompt_ids
 
     def sample(seed: int) -> str:
         section = GenerationSection(max_new_tokens=12, temperature=1.0, seed=seed)
@@ -66,3 +66,13 @@ def test_sampling_repeats_with_its_seed_and_changes_with_another(tiny_model: Pat
 
     assert sample(1) == sample(1)
     assert len({sample(seed) for seed in range(4)}) > 1
+
+
+def test_a_batch_answers_as_each_prompt_alone(tiny_model: Path, tiny_tokenizer: Any) -> None:
+    model = load(tiny_model)
+    texts = ["Where is the map?", "Who?", "Why does the stair turn, and where does every landing lead to at night?"]
+    items = [item(tiny_tokenizer, text) for text in texts]
+    section = GenerationSection(max_new_tokens=10)
+    stop = Encoder(tiny_tokenizer).stop_tokens(model.generation_config)
+    alone = [generate(model, tiny_tokenizer, one.prompt_ids, section, stop) for one in items]
+    assert answer_items(model, tiny_tokenizer, items, section, batch_size=3) == alone

@@ -1,0 +1,45 @@
+"""What the metrics compare with: the training texts of each voice, the world's revelaciones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from eterna.data import Item, RawExample
+from eterna.evaluation.sentences import language_of
+from eterna.world import Revelacion
+
+
+@dataclass(frozen=True)
+class Background:
+    """Texts that were trained on, and the insights of the world."""
+
+    voices: Mapping[tuple[str, str], Sequence[str]] = field(default_factory=dict)
+    """(voice, language) -> what it says in the training data."""
+    training: Sequence[str] = ()
+    """Every trained text."""
+    idle: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """language -> trained answers that serve no revelación: ordinary talk."""
+    revelaciones: Mapping[str, Revelacion] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, examples: Sequence[RawExample], revelaciones: Mapping[str, Revelacion]) -> Background:
+        """From the training examples and the world."""
+        voices: dict[tuple[str, str], list[str]] = {}
+        idle: dict[str, list[str]] = {}
+        training: list[str] = []
+        for example in examples:
+            texts = [message["content"] for message in example.messages if message["role"] == "assistant"]
+            texts = texts or [example.text]
+            training += texts
+            if example.scene.voice:
+                language = example.scene.language or language_of(" ".join(texts))
+                voices.setdefault((example.scene.voice, language), []).extend(texts)
+                if example.messages and not example.scene.serves:
+                    idle.setdefault(language, []).extend(texts)
+        return cls(voices, training, idle, revelaciones)
+
+
+def item_language(item: Item) -> str:
+    """The language an item says it has, else that of its reference."""
+    return item.scene.language or language_of(item.reference)

@@ -1,0 +1,115 @@
+"""All metrics on replies: the table of names, figures of one system, base against tuned with slices."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+from eterna.data import Item
+from eterna.evaluation.background import Background
+from eterna.evaluation.bleu import bleu_of, score_bleu
+from eterna.evaluation.coherence import score_coherence
+from eterna.evaluation.insightfulness import score_insightfulness
+from eterna.evaluation.intervals import mean_scores, not_scored
+from eterna.evaluation.relevancy import score_relevancy
+from eterna.evaluation.rouge import rouge_of, score_rouge
+from eterna.evaluation.sentences import ENCODER_SHA256
+from eterna.evaluation.style import pooled_style_scores, score_style
+from eterna.runs import Score
+
+TextMetric = Callable[[Sequence[str], Sequence[Item], Background], dict[str, list[float | None]]]
+TEXT_METRICS: dict[str, TextMetric] = {
+    "relevancy": score_relevancy,
+    "coherence": score_coherence,
+    "style": score_style,
+    "insightfulness": score_insightfulness,
+}
+OVERLAP = ("bleu", "rouge")
+REPLY_METRICS = (*OVERLAP, *TEXT_METRICS)
+WRITTEN = {"insightfulness": "insightfulness_proxy"}
+SHOWN_VOICE = 4  # a voice with fewer replies gets no slice of its own
+MISSING = {
+    "relevancy": "no two replies have contexts to tell apart",
+    "style": "needs two voices with training text in the language of the replies",
+    "insightfulness": "no held-out item serves a revelación, or the training data has no ordinary talk beside",
+}
+
+
+def needs_replies(metrics: Sequence[str]) -> bool:
+    """Whether any of these metrics looks at generated text."""
+    return any(name in REPLY_METRICS for name in metrics)
+
+
+def reply_values(
+    metrics: Sequence[str], items: Sequence[Item], replies: Sequence[str], background: Background
+) -> dict[str, dict[str, list[float | None]]]:
+    """metric -> part -> value per item, of one system."""
+    found: dict[str, dict[str, list[float | None]]] = {}
+    for name in metrics:
+        if name in TEXT_METRICS:
+            found[name] = TEXT_METRICS[name](replies, items, background)
+        elif name == "bleu":
+            found[name] = {"": [bleu_of(reply, item.reference) for reply, item in zip(replies, items, strict=True)]}
+        elif name == "rouge":
+            pairs = zip(replies, items, strict=True)
+            found[name] = {"": [rouge_of(reply, item.reference)["rougeL"][2] for reply, item in pairs]}
+    return found
+
+
+def figures_of(values: Mapping[str, Mapping[str, Sequence[float | None]]]) -> dict[str, float]:
+    """Mean of each metric over the items it could score; metrics without any are left out."""
+    figures = {}
+    for name, parts in values.items():
+        kept = [value for value in parts[""] if value is not None]
+        if kept:
+            figures[name] = math.fsum(kept) / len(kept)
+    return figures
+
+
+def score_replies(
+    metrics: Sequence[str],
+    items: Sequence[Item],
+    base: Sequence[str],
+    tuned: Sequence[str],
+    background: Background,
+    signature: str,
+) -> list[Score]:
+    """Base against tuned for every metric on replies, with a slice per context and per voice."""
+    groups = [item.group for item in items]
+    references = [item.reference for item in items]
+    scores: list[Score] = []
+    if "bleu" in metrics:
+        scores += score_bleu(base, tuned, references, groups)
+    if "rouge" in metrics:
+        scores += score_rouge(base, tuned, references, groups)
+    custom = [name for name in metrics if name in TEXT_METRICS]
+    before = reply_values(custom, items, base, background)
+    after = reply_values(custom, items, tuned, background)
+    for name in custom:
+        written = WRITTEN.get(name, name)
+        signed = f"{written}|{signature}|encoder:{ENCODER_SHA256[:8]}|v1"
+        for part, values in before[name].items():
+            if part == "" and name in MISSING and all(value is None for value in values):
+                scores += not_scored(written, MISSING[name], "higher", signed)
+                continue
+            scores += mean_scores(written, values, after[name][part], groups, "higher", signed, part)
+        if name == "style":
+            scores += pooled_style_scores(base, tuned, items, background, signed)
+        scores += _by_voice(written, before[name][""], after[name][""], items, signed)
+    return scores
+
+
+def _by_voice(
+    metric: str, before: Sequence[float | None], after: Sequence[float | None], items: Sequence[Item], signature: str
+) -> list[Score]:
+    voices = dict.fromkeys(item.scene.voice for item in items if item.scene.voice)
+    scores: list[Score] = []
+    for voice in voices if len(voices) > 1 else ():
+        places = [place for place, item in enumerate(items) if item.scene.voice == voice]
+        scored = [place for place in places if before[place] is not None and after[place] is not None]
+        if len(scored) < SHOWN_VOICE:
+            continue
+        groups = [items[place].group for place in scored]
+        left, right = [before[place] for place in scored], [after[place] for place in scored]
+        scores += mean_scores(metric, left, right, groups, "higher", signature, f"voice: {voice}")
+    return scores
