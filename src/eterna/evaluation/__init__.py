@@ -1,16 +1,28 @@
-"""Measure a model: perplexity on held-out text, replies to fixed prompts, intervals."""
+"""Measure a model: what it expects, what it replies, how people rate it; intervals."""
 
+from eterna.evaluation.bleu import bleu_of, score_bleu
+from eterna.evaluation.copying import copied_runs
+from eterna.evaluation.health import score_health
 from eterna.evaluation.intervals import bootstrap_ratio
 from eterna.evaluation.perplexity import ItemLoss, Perplexity, default_stride, perplexity_scores, score_items, summarize
 from eterna.evaluation.probes import answer_probes
+from eterna.evaluation.rouge import rouge_of, score_rouge
+from eterna.evaluation.words import mean_words
 
 __all__ = [
     "ItemLoss",
     "Perplexity",
     "answer_probes",
+    "bleu_of",
     "bootstrap_ratio",
+    "copied_runs",
     "default_stride",
+    "mean_words",
     "perplexity_scores",
+    "rouge_of",
+    "score_bleu",
+    "score_health",
     "score_items",
+    "score_rouge",
     "summarize",
 ]
