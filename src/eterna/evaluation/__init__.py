@@ -2,6 +2,7 @@
 
 from eterna.evaluation.bleu import bleu_of, score_bleu
 from eterna.evaluation.copying import copied_runs
+from eterna.evaluation.general import general_paragraphs
 from eterna.evaluation.health import score_health
 from eterna.evaluation.intervals import bootstrap_ratio
 from eterna.evaluation.perplexity import ItemLoss, Perplexity, default_stride, perplexity_scores, score_items, summarize
@@ -22,6 +23,7 @@ __all__ = [
     "bootstrap_ratio",
     "copied_runs",
     "default_stride",
+    "general_paragraphs",
     "mean_words",
     "perplexity_scores",
     "rating_scores",
