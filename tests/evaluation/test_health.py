@@ -44,9 +44,10 @@ def test_distinct_counts_different_ngrams_of_the_whole_pool() -> None:
     assert found["distinct_1", "base"].direction == "higher"
 
 
-def test_a_longer_reply_is_not_less_distinct_for_its_length() -> None:
-    found = health(["a b c", "d e f"], ["a b c a b c a b c", "d e f d e f"])
-    assert found["distinct_1", "base"].value == found["distinct_1", "tuned"].value == 1.0
+def test_distinct_looks_at_as_many_words_of_both_replies() -> None:
+    found = health(["a b c", "d d d x y z"], ["a a a x y z", "d e f"])
+    assert found["distinct_1", "base"].value == pytest.approx(4 / 6)
+    assert found["distinct_1", "tuned"].value == pytest.approx(4 / 6)
 
 
 def test_the_interval_of_distinct_holds_its_value() -> None:

@@ -11,6 +11,7 @@ changes its language half way is judged as a whole.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -38,6 +39,7 @@ def score_drift(
     if len(choice) < 2:
         return not_scored("language_drift", f"the data is in one language only, {choice[0]}", "lower", signature)
     identifier = _identifier()
+    identifier.set_languages(None)  # all of them again
     if unknown := sorted(set(choice) - set(identifier.labels)):
         return not_scored("language_drift", f"py3langid does not know {', '.join(unknown)}", "lower", signature)
     identifier.set_languages(choice)
@@ -49,10 +51,11 @@ def score_drift(
     return mean_scores("language_drift", before, after, groups, "lower", signature)
 
 
+@cache
 def _identifier() -> Any:
+    """One of our own: restricting the package's shared one would change it for the whole process."""
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-    # An own one: restricting the package's shared one would change it for everybody in the process.
     return LanguageIdentifier.from_model_file(MODEL_FILE)
 
 

@@ -27,8 +27,7 @@ _SEPARATORS = _Separators()
 def words(text: str) -> list[str]:
     """The words in their order; empty for a text of signs alone."""
     # Folding can take a letter and its mark apart again, so the text is composed after it.
-    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
-    return folded.translate(_SEPARATORS).split()
+    return unicodedata.normalize("NFC", text.casefold()).translate(_SEPARATORS).split()
 
 
 def ngrams(sequence: Sequence[str], size: int) -> list[tuple[str, ...]]:
