@@ -73,7 +73,11 @@ def _evaluation(config: RunConfig) -> Iterator[Finding]:
             message = f"evaluation.best.{name} is {weight:g}, which would pick the worst checkpoint"
             yield path, message, "a negative weight for perplexity, a positive one for every other metric"
     if settings.best and not config.data.eval:
-        yield ("evaluation", "best"), "evaluation.best needs held-out data, but data.eval is empty", "add a source there"
+        yield (
+            ("evaluation", "best"),
+            "evaluation.best needs held-out data, but data.eval is empty",
+            "add a source there",
+        )
     if settings.best and config.training.save_strategy == "no":
         message = "evaluation.best keeps the best checkpoint, but training.save_strategy is no"
         yield ("training", "save_strategy"), message, "save_strategy: steps"

@@ -159,7 +159,9 @@ def _example(row: dict[str, Any], place: Place, form: str, columns: Columns) -> 
         text = row[columns.text]
         if not isinstance(text, str) or not text.strip():
             return Problem(f"{columns.text} is {shown(text)}", place, "expected text")
-        return RawExample(identity, place, text=text, title=identity, group=_group(row, identity), scene=_scene(row, []))
+        return RawExample(
+            identity, place, text=text, title=identity, group=_group(row, identity), scene=_scene(row, [])
+        )
     if found == "messages":
         parts: list[tuple[Any, str | None]] = [(row[columns.messages], None)]
     else:

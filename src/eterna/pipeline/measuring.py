@@ -77,9 +77,7 @@ class Measurer:
         self.encoder = Encoder(tokenizer)
         self.general = [
             self.encoder.text(name, text, name)
-            for name, text in general_paragraphs(
-                Path(config.evaluation.general) if config.evaluation.general else None
-            )
+            for name, text in general_paragraphs(Path(config.evaluation.general) if config.evaluation.general else None)
         ]
         self.first: dict[str, float] = {}
 
@@ -169,9 +167,7 @@ class Measurer:
     def _breaches(self, items: Sequence[Item], tuned: Measured) -> list[Breach]:
         assert self.canon is not None
         told = [(item.id, reply.text, item.scene.known) for item, reply in zip(items, tuned.replies, strict=True)]
-        told += [
-            (item.id, reply.text, ()) for item, reply in zip(self.temptations(), tuned.tempted, strict=False)
-        ]
+        told += [(item.id, reply.text, ()) for item, reply in zip(self.temptations(), tuned.tempted, strict=False)]
         return find_breaches(self.canon, self.background.revelaciones, told)
 
     def _rows(self, items: Sequence[Item], base: Measured, tuned: Measured) -> list[dict[str, Any]]:

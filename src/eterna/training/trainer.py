@@ -114,7 +114,6 @@ class EternaTrainer(Trainer):  # type: ignore[misc]
         self.control: TrainerControl = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
-
     def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
         """Ask for a checkpoint wherever the composite is better than ever, so that the best one is always on disk."""
         better: bool = super()._determine_best_metric(metrics, trial)
