@@ -1,4 +1,4 @@
-"""TensorBoard event files: scalars, sample texts, settings."""
+"""TensorBoard event files: scalars, sample texts, settings as text and as hyper-parameters."""
 
 from __future__ import annotations
 
@@ -17,10 +17,21 @@ class TensorBoardTracker:
         self.writer = SummaryWriter(log_dir=str(folder))
 
     def log_parameters(self, parameters: Mapping[str, Any]) -> None:
-        """Settings as one Markdown table."""
+        """Settings as one Markdown table, and for the HParams tab.
+
+        Without the summary that lists names of settings and metrics: TensorBoard would take the list of one run for
+        all runs it compares. It finds the names itself, and the metrics are the scalars of this folder.
+        """
+        from torch.utils.tensorboard.summary import hparams
+
         rows = "\n".join(f"| {name} | {str(value).replace('|', '/')} |" for name, value in parameters.items())
         self.writer.add_text("config", f"| setting | value |\n|---|---|\n{rows}", 0)
-        self.writer.flush()
+        plain = {
+            name: value if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+            for name, value in parameters.items()
+        }
+        _, begun, _ = hparams(plain, {})
+        self._write(begun)
 
     def log_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
         """One scalar each."""
@@ -36,7 +47,18 @@ class TensorBoardTracker:
     def log_file(self, path: Path) -> None:
         """Event files hold no files."""
 
+    def register_model(self, final: Path, tags: Mapping[str, str]) -> None:
+        """TensorBoard has no registry."""
+
     def close(self, state: str) -> None:
-        """Flush and close."""
+        """Flush and close. Only a finished run is ended for the HParams tab: any other may be resumed."""
+        from torch.utils.tensorboard.summary import hparams
+
         self.writer.add_text("status", state, 0)
+        if state == "finished":
+            self._write(hparams({}, {})[2])
         self.writer.close()
+
+    def _write(self, summary: Any) -> None:
+        self.writer.file_writer.add_summary(summary)
+        self.writer.flush()
