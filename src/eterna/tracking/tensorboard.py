@@ -15,26 +15,25 @@ class TensorBoardTracker:
 
         folder.mkdir(parents=True, exist_ok=True)
         self.writer = SummaryWriter(log_dir=str(folder))
+        self.settings: dict[str, Any] = {}
+        self.figures: dict[str, float] = {}
 
     def log_parameters(self, parameters: Mapping[str, Any]) -> None:
-        """Settings as one Markdown table, and for the HParams tab.
-
-        Without the summary that lists names of settings and metrics: TensorBoard would take the list of one run for
-        all runs it compares. It finds the names itself, and the metrics are the scalars of this folder.
-        """
+        """Settings as one Markdown table, and for the HParams tab."""
         from torch.utils.tensorboard.summary import hparams
 
         rows = "\n".join(f"| {name} | {str(value).replace('|', '/')} |" for name, value in parameters.items())
         self.writer.add_text("config", f"| setting | value |\n|---|---|\n{rows}", 0)
-        plain = {
+        self.settings = {
             name: value if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
             for name, value in parameters.items()
         }
-        _, begun, _ = hparams(plain, {})
+        _, begun, _ = hparams(self.settings, {})
         self._write(begun)
 
     def log_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
         """One scalar each."""
+        self.figures |= metrics
         for name, value in metrics.items():
             self.writer.add_scalar(name, value, step)
         self.writer.flush()
@@ -51,12 +50,18 @@ class TensorBoardTracker:
         """TensorBoard has no registry."""
 
     def close(self, state: str) -> None:
-        """Flush and close. Only a finished run is ended for the HParams tab: any other may be resumed."""
+        """Flush and close.
+
+        Only a finished run gets its list of figures and its end for the HParams tab: any other may be resumed, and
+        TensorBoard keeps the first of each. The list is needed where the folder itself is TensorBoard's --logdir.
+        """
         from torch.utils.tensorboard.summary import hparams
 
         self.writer.add_text("status", state, 0)
         if state == "finished":
-            self._write(hparams({}, {})[2])
+            lists, _, end = hparams(self.settings, self.figures)
+            self._write(lists)
+            self._write(end)
         self.writer.close()
 
     def _write(self, summary: Any) -> None:
