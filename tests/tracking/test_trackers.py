@@ -162,6 +162,23 @@ def test_a_tracker_that_fails_is_left_alone_and_said_once() -> None:
     assert "no route" in said[0]
 
 
+def test_a_server_gone_before_the_registering_is_said_once(tmp_path: Path) -> None:
+    said: list[str] = []
+
+    class Gone:
+        def register_model(self, final: Path, tags: Any) -> None:
+            raise ConnectionError("no route\nat all")
+
+        def close(self, state: str) -> None:
+            raise ConnectionError("no route")
+
+    trackers = Trackers(said.append)
+    trackers.open("gone", Gone)  # type: ignore[arg-type]
+    trackers.register_model(tmp_path, {})
+    trackers.close("finished")
+    assert said == [f"gone did not register the model (no route); it is in {tmp_path}"]
+
+
 def test_a_tracker_that_cannot_start_does_not_stop_the_run(run_values: dict[str, Any], tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("taken", encoding="utf-8")
