@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from eterna.config.reading import KeyPath, Marked
-from eterna.config.sections import METRICS, OWN_TRACKERS, RunConfig, Source
+from eterna.config.sections import METRICS, RunConfig, Source
 from eterna.errors import Problem
 from eterna.text import name_hint, shown
 
@@ -46,9 +47,13 @@ def _training(config: RunConfig) -> Iterator[Finding]:
         yield ("training", "max_steps"), "training.max_steps is 0", "-1 follows num_train_epochs"
     if "none" in training.report_to and len(training.report_to) > 1:
         yield ("training", "report_to"), "training.report_to names none beside others", "[none], or names of trackers"
-    if "all" in training.report_to:
-        message = "training.report_to: all is not supported"
-        yield ("training", "report_to"), message, f"name them: {', '.join(OWN_TRACKERS)}"
+    mlflow = config.tracking.mlflow
+    if mlflow.register_as is not None and not {"mlflow", "all"} & set(training.report_to):
+        message = "tracking.mlflow.register_as is given, but training.report_to does not name mlflow"
+        yield ("tracking", "mlflow", "register_as"), message, "add mlflow to training.report_to"
+    if mlflow.alias.lower() == "latest" or re.fullmatch(r"[vV]\d+", mlflow.alias):
+        message = f"tracking.mlflow.alias is {mlflow.alias!r}, which MLflow keeps for itself"
+        yield ("tracking", "mlflow", "alias"), message, "choose a word such as candidate"
 
 
 def _model(config: RunConfig) -> Iterator[Finding]:

@@ -176,7 +176,7 @@ class TrainingSection(Section):
     logging_steps: int | float = Field(10, gt=0)
     """Steps between log lines; below 1 it is a share of all steps."""
     report_to: Annotated[list[str], BeforeValidator(_as_list)] = Field(default_factory=lambda: ["tensorboard"])
-    """Trackers: tensorboard, mlflow, none; any other name transformers knows passes through."""
+    """Trackers: tensorboard, mlflow, all, none; any other name transformers knows passes through."""
     seed: int = Field(42, ge=0, lt=2**32)
     """Seed of the weights, the order and the dropout."""
 
@@ -236,7 +236,7 @@ class MlflowSection(Section):
     """SQLite file or server; MLFLOW_TRACKING_URI, else sqlite:///mlflow.db."""
     experiment: str = "eterna"
     """Experiment name; MLFLOW_EXPERIMENT_NAME goes first."""
-    register_as: str | None = None
+    register_as: str | None = Field(None, pattern=r"^[^/:]+$")
     """Name in the model registry: the tuned model becomes a new version of it."""
     alias: str = Field("candidate", pattern=r"^[A-Za-z0-9_-]{1,64}$")
     """Alias that the new version gets."""

@@ -2,7 +2,7 @@
 
     value   (local + order) / 2 * (1 - repetition); 0 to 1, higher is better
     local        mean likeness of each sentence with the one before it, the first with what was said last; 0 to 1
-    order        share of shuffled orders of its sentences whose local likeness is lower, ties half; 0.5 for one sentence
+    order        share of shuffled orders of its sentences whose local likeness is lower, ties half; 0.5 for one
     repetition   share of its word trigrams that it used before
 
 Source: the adjacent-sentence likeness is that of Foltz, Kintsch & Landauer, The Measurement of Textual Coherence with
@@ -13,6 +13,7 @@ Known weakness: blind to contradictions and false logic; replies of one or two s
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Sequence
 
@@ -47,7 +48,7 @@ def coherence_of(text: str, before: str, language: str) -> float:
     alike = likeness(units, units, language).clip(0, 1)  # (units, units)
 
     def local(order: Sequence[int]) -> float:
-        pairs = list(zip(order, order[1:], strict=False))
+        pairs = list(itertools.pairwise(order))
         return sum(float(alike[left, right]) for left, right in pairs) / len(pairs) if pairs else 0.0
 
     first = list(range(len(opening)))

@@ -204,7 +204,8 @@ class _Training:
             if self.is_main:
                 self.run.write_status(state, trainer.state.global_step)
                 if state == "finished":
-                    trackers.log_file(write_report(self.run))
+                    write_report(self.run)
+                    self._track_result(scores, trainer.state.global_step)
             trackers.close(state)
         if interrupt.received and self.is_main:
             self.say(f"stopped at step {trainer.state.global_step}, checkpoint saved; go on with --resume")
@@ -234,9 +235,8 @@ class _Training:
         self.run.write_status("running", 0)
         folder = Path(config.tracking.tensorboard_dir or self.run.path / "logs")
         trackers = open_trackers(config.training.report_to, folder, config.name, config.tracking, self.say)
-        trackers.log_parameters(flat(self.plan.loaded.resolved()))
-        reports = enumerate(self.plan.data.reports)
-        trackers.log_parameters({f"data.{number}.sha256": report.sha256 for number, report in reports})
+        hashes = {f"data.{number}.sha256": report.sha256 for number, report in enumerate(self.plan.data.reports)}
+        trackers.log_parameters(flat(self.plan.loaded.resolved()) | hashes)
         for name in ("resolved.yaml", "data.json", "environment.json"):
             trackers.log_file(self.run.path / name)
         return trackers
@@ -303,13 +303,26 @@ class _Training:
         self.breaches = compared.breaches
         return compared.scores
 
+    def _track_result(self, scores: list[Score], step: int) -> None:
+        """What only a finished run has: scores as metrics, its files, and the model for a registry."""
+        figures = {
+            f"score/{one.metric}/{one.system}": one.value for one in scores if one.value is not None and not one.part
+        }
+        self.trackers.log_metrics(step, figures)
+        for path in (self.run.path / name for name in ("samples.jsonl", "metrics.jsonl", "scores.json", "report.html")):
+            if path.is_file():
+                self.trackers.log_file(path)
+        trained_on = (report.sha256 for report in self.plan.data.reports if report.part == "train")
+        tags = {"run": self.config.name, "base_model": self.config.model.name, "data_sha256": "+".join(trained_on)}
+        self.trackers.register_model(self.run.final, tags)
+
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as dotted names."""
+    """Nested settings as dotted names; a table whose keys are no names, such as patterns of layers, is one value."""
     found: dict[str, Any] = {}
     for key, value in values.items():
         name = f"{prefix}{key}"
-        if isinstance(value, dict):
+        if isinstance(value, dict) and all(str(inner).isidentifier() for inner in value):
             found |= flat(value, f"{name}.")
         else:
             found[name] = value

@@ -24,6 +24,9 @@ class Tracker(Protocol):
     def log_file(self, path: Path) -> None:
         """A file worth keeping with the run."""
 
+    def register_model(self, final: Path, tags: Mapping[str, str]) -> str | None:
+        """Take the finished model into a registry, if the settings ask for it. Returns what to tell the user."""
+
     def close(self, state: str) -> None:
         """End the run as `finished`, `interrupted` or `failed`."""
 
@@ -53,6 +56,7 @@ class Trackers:
     def __init__(self, warn: Callable[[str], None]) -> None:
         self.active: dict[str, Tracker] = {}
         self.warn = warn
+        self._complained: set[str] = set()
 
     def open(self, name: str, make: Callable[[], Tracker]) -> None:
         """Start one tracker."""
@@ -77,6 +81,17 @@ class Trackers:
         """See Tracker."""
         self._each(lambda tracker: tracker.log_file(path))
 
+    def register_model(self, final: Path, tags: Mapping[str, str]) -> None:
+        """See Tracker. Where a registry fails, the tracker goes on and can still end its run."""
+        for name, tracker in self.active.items():
+            try:
+                said = tracker.register_model(final, tags)
+            except Exception as error:  # whatever a registry raises, the run goes on
+                said = f"{name} did not register the model ({_first_line(error)}); it is in {final}"
+                self._complained.add(name)
+            if said:
+                self.warn(said)
+
     def close(self, state: str) -> None:
         """See Tracker."""
         self._each(lambda tracker: tracker.close(state))
@@ -91,8 +106,13 @@ class Trackers:
                 self._lost(name, error)
 
     def _lost(self, name: str, error: Exception) -> None:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        self.warn(f"{name} is not reachable, going on without it ({first[:200]}); the run folder holds every figure")
+        if name not in self._complained:
+            why = _first_line(error)
+            self.warn(f"{name} is not reachable, going on without it ({why}); the run folder holds every figure")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def open_trackers(
@@ -100,7 +120,7 @@ def open_trackers(
 ) -> Trackers:
     """Start the trackers of `report_to` that are Eterna's own; `folder` takes TensorBoard's event files."""
     trackers = Trackers(warn)
-    for name in names:
-        if name in TRACKERS:
+    for name in TRACKERS:
+        if name in names or "all" in names:
             trackers.open(name, lambda name=name: TRACKERS[name](folder, run_name, section))  # type: ignore[misc]
     return trackers

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from eterna.config import OWN_TRACKERS, TrainingSection
 from eterna.errors import ConfigError, Problem
+from eterna.text import name_hint, shown
 
 # Decided by Eterna, whatever the version's default.
 FIXED: dict[str, Any] = {
@@ -15,6 +17,9 @@ FIXED: dict[str, Any] = {
     "logging_nan_inf_filter": False,
     "logging_first_step": True,
 }
+
+# Trackers that transformers leaves out of its list of installed ones (azure_ml only beside mlflow).
+NEVER_LISTED = {"azure_ml", "flyte"}
 
 
 def build_arguments(training: TrainingSection, precision: str, has_eval: bool) -> Any:
@@ -29,7 +34,7 @@ def build_arguments(training: TrainingSection, precision: str, has_eval: bool) -
     values["bf16"], values["fp16"] = precision == "bf16", precision == "fp16"
     if not torch.cuda.is_available():
         values.setdefault("use_cpu", True)
-    values["report_to"] = [name for name in training.report_to if name not in OWN_TRACKERS] or "none"
+    values["report_to"] = foreign_trackers(training.report_to) or "none"
     known = {field.name for field in dataclasses.fields(transformers.TrainingArguments)}
     if unknown := sorted(set(values) - known):
         version = transformers.__version__
@@ -47,3 +52,20 @@ def build_arguments(training: TrainingSection, precision: str, has_eval: bool) -
         raise ConfigError(
             f"transformers refuses the training section: {first[:400]}", fix="see its TrainingArguments"
         ) from error
+
+
+def foreign_trackers(report_to: Sequence[str]) -> list[str]:
+    """The trackers that transformers runs itself. Raises ConfigError for one it does not know or cannot find."""
+    from transformers.integrations import integration_utils
+
+    known, present = integration_utils.INTEGRATION_TO_CALLBACK, integration_utils.get_available_reporting_integrations()
+    asked = [*report_to, *present] if "all" in report_to else report_to
+    names = [name for name in dict.fromkeys(asked) if name not in (*OWN_TRACKERS, "all", "none")]
+    for name in names:
+        if name not in known:
+            fix = name_hint(name, {*known, *OWN_TRACKERS, "all", "none"}, limit=20)
+            raise ConfigError(f"training.report_to names {shown(name)}, which transformers does not know", fix=fix)
+        if name not in {*present, *NEVER_LISTED}:
+            fix = "install it, or remove it from training.report_to"
+            raise ConfigError(f"training.report_to names {name}, which is not installed", fix=fix)
+    return names
