@@ -45,6 +45,8 @@ def _training(config: RunConfig) -> Iterator[Finding]:
         yield ("training", "max_steps"), "training.max_steps is 0", "-1 follows num_train_epochs"
     if "none" in training.report_to and len(training.report_to) > 1:
         yield ("training", "report_to"), "training.report_to names none beside others", "[none], or names of trackers"
+    if not training.fsdp and (training.model_extra or {}).get("fsdp_config"):
+        yield ("training", "fsdp_config"), "training.fsdp_config is given, but training.fsdp is false", "add fsdp: true"
     if "all" in training.report_to:
         message = "training.report_to: all is not supported"
         yield ("training", "report_to"), message, f"name them: {', '.join(OWN_TRACKERS)}"

@@ -154,6 +154,8 @@ class _Training:
         from eterna.training import EternaTrainer, Interrupt, Progress, Recorder
 
         config, arguments = self.config, self.plan.arguments
+        # Inside Trainer, where the model already is on its device, or shared out over several.
+        arguments.eval_on_start = checkpoint is None and bool(config.data.eval)
         trackers = self._open(checkpoint)
         recorder = Recorder(self.run, trackers)
         progress = Progress(self.console, recorder)
@@ -172,10 +174,6 @@ class _Training:
         state = "failed"
         try:
             with interrupt:
-                if checkpoint is None and config.data.eval:
-                    figures = {f"eval/{name}": value for name, value in self._evaluate(trainer.model, 0).items()}
-                    if self.is_main:
-                        recorder.write(0, 0.0, figures)
                 self._train(trainer, checkpoint)
             scores = [] if interrupt.received else self._finish(trainer)
             state = "interrupted" if interrupt.received else "finished"
@@ -222,7 +220,8 @@ class _Training:
             rows = [row for row in self.run.metrics() if "train/tokens" in row]
             trainer.tokens_seen = int(rows[-1]["train/tokens"]) if rows else 0
         # The random state at the first step must not depend on what was done before it.
-        transformers.set_seed(self.config.training.seed)
+        # Each process draws its own dropout.
+        transformers.set_seed(self.config.training.seed + self.plan.arguments.process_index)
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
     def _evaluate(self, model: Any, step: int) -> dict[str, float]:
@@ -234,8 +233,9 @@ class _Training:
         self.latest_step = step
         if step == 0:
             self.base = self.latest
+        # By all processes: a model that is shared out (FSDP) only runs in all of them together.
+        rows = answer_probes(model, self.plan.tokenizer, self.plan.data.probes, config.generation, step)
         if self.is_main:
-            rows = answer_probes(model, self.plan.tokenizer, self.plan.data.probes, config.generation, step)
             self.run.add_samples(rows)
             for row in rows:
                 self.trackers.log_text(step, f"{row['probe']}", row["reply"])
@@ -244,22 +244,21 @@ class _Training:
         return figures | ({"bits_per_byte": pooled.bits_per_byte} if pooled.bits_per_byte is not None else {})
 
     def _finish(self, trainer: Any) -> list[Score]:
-        """Save final/, score base against tuned."""
+        """Save final/, score base against tuned: in all processes, written by the main one."""
         from eterna.data import Encoder
 
         config, step = self.config, trainer.state.global_step
         if config.data.eval and self.latest_step != step:
             trainer.evaluate()
-        if not self.is_main:
-            return []
         model = trainer.accelerator.unwrap_model(trainer.model)
         stop = Encoder(self.plan.tokenizer).stop_tokens(model.generation_config)
-        save_finished(model, self.plan.tokenizer, self.run.final, stop, config.generation.max_new_tokens)
+        save_finished(model, self.plan.tokenizer, self.run.final, stop, config.generation.max_new_tokens, self.is_main)
         if not config.data.eval:
             return []
         base = self.base or score_base(config, self.plan.data.eval, model)
         scores = perplexity_scores(base, self.latest, signature(config, self.plan.data.reports, model))
-        self.run.write_scores(scores)
+        if self.is_main:
+            self.run.write_scores(scores)
         return scores
 
 
