@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,11 +49,8 @@ class Trained:
 def train(loaded: LoadedConfig, console: Console, resume: bool = False, dry_run: bool = False) -> Trained | None:
     """Train as the config says. Returns None after a dry run. Raises UserError before anything is written."""
     from accelerate import PartialState
-    from rich.console import Console
 
     quiet_libraries()
-    if int(os.environ.get("RANK", "0")) > 0:
-        console = Console(quiet=True)
     run = RunFolder(Path(loaded.config.training.output_dir))
     checkpoint = find_checkpoint(run, loaded, resume)
     plan = make_plan(loaded)
@@ -64,6 +60,7 @@ def train(loaded: LoadedConfig, console: Console, resume: bool = False, dry_run:
         return None
     if resume:
         check_same_data(run, plan)
+        check_same_processes(checkpoint, plan.arguments.world_size)
     # No process may find the folder taken by the first one's own records.
     PartialState().wait_for_everyone()
     model = load_model(
@@ -133,6 +130,17 @@ def check_same_data(run: RunFolder, plan: Plan) -> None:
                 fix="restore it, or start a new run in another training.output_dir",
             )
             for name in changed
+        )
+
+
+def check_same_processes(checkpoint: Path | None, processes: int) -> None:
+    """Refuse to resume with another number of processes: the batch and the dropout would be others."""
+    # transformers leaves one file of random state per process.
+    before = len(list(checkpoint.glob("rng_state*.pth"))) if checkpoint else 0
+    if before and before != processes:
+        raise RunError(
+            f"the number of processes was {before} and is now {processes}",
+            fix="resume with as many processes as the run began with",
         )
 
 
