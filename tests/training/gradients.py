@@ -1,6 +1,6 @@
 """Gradients of every optimizer step of an epoch; run by torchrun it saves those of two processes.
 
-    torchrun --nproc_per_node 2 -m tests.training.gradients MODEL FOLDER
+torchrun --nproc_per_node 2 -m tests.training.gradients MODEL FOLDER
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tests.training.test_trainer import examples, fresh_model
 
 from eterna.config import TrainingSection
 from eterna.training import EternaTrainer, build_arguments
-from tests.training.test_trainer import examples, fresh_model
 
 Gradients = dict[str, torch.Tensor]
 COUNTS = (8, 9, 11, 13)

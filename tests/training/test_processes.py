@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import torch
 from accelerate.data_loader import BatchSamplerShard
+from tests.training.gradients import COUNTS, Gradients, epoch_gradients
+from tests.training.test_trainer import worst_error
 from torch.utils.data import BatchSampler
 
 from eterna.data.batches import FILLER
 from eterna.training.order import EpochOrder
-from tests.training.gradients import COUNTS, Gradients, epoch_gradients
-from tests.training.test_trainer import worst_error
 
 
 @pytest.fixture(scope="module")

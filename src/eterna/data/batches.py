@@ -47,9 +47,7 @@ class Collator:
 
         `labels` holds -100 where a token carries no loss, the token's own id elsewhere (not shifted).
         """
-        examples = [example for example in examples if example.ids] or [
-            Encoded("", (self.pad_token_id,), (0.0,), 0)
-        ]
+        examples = [example for example in examples if example.ids] or [Encoded("", (self.pad_token_id,), (0.0,), 0)]
         width = max(len(example.ids) for example in examples)
         shape = (len(examples), width)
         ids = torch.full(shape, self.pad_token_id, dtype=torch.long)  # (B, T)
