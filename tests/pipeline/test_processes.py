@@ -66,7 +66,7 @@ def test_two_processes_train_as_one(
 def adapter(final: Path) -> dict[str, torch.Tensor]:
     """The adapter's weights as plain PEFT loads them."""
     model = AutoPeftModelForCausalLM.from_pretrained(final)
-    return {name: tensor for name, tensor in model.named_parameters() if "lora_" in name}
+    return {name: tensor.detach() for name, tensor in model.named_parameters() if "lora_" in name}
 
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor], tolerance: float) -> bool:
@@ -173,7 +173,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     model, report = AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True)
     assert not report["missing_keys"]
     assert not report["mismatched_keys"]
-    return dict(model.named_parameters())
+    return {name: tensor.detach() for name, tensor in model.named_parameters()}
 
 
 def test_a_sharded_run_resumes_with_the_same_losses(
@@ -191,6 +191,13 @@ def test_a_sharded_run_resumes_with_the_same_losses(
     assert done.returncode == 0, done.stdout + done.stderr
     assert losses(cut) == losses(whole)
     assert same(load_file(whole.final / "model.safetensors"), load_file(cut.final / "model.safetensors"), 1e-6)
+
+
+def test_each_process_has_its_own_dropout(sharded: tuple[dict[str, Any], RunFolder]) -> None:
+    """Without dropout nothing has been drawn, so the random states are as they were seeded."""
+    files = [sharded[1].path / "checkpoint-2" / f"rng_state_{number}.pth" for number in (0, 1)]
+    one, other = (torch.load(file, weights_only=False)["cpu"] for file in files)
+    assert not torch.equal(one, other)
 
 
 @pytest.fixture

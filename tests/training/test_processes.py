@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +13,10 @@ from tests.training.gradients import COUNTS, Gradients, epoch_gradients
 from tests.training.test_trainer import worst_error
 from torch.utils.data import BatchSampler
 
+from eterna.config import TrainingSection
 from eterna.data.batches import FILLER
+from eterna.errors import ConfigError
+from eterna.training.arguments import check_sharding
 from eterna.training.order import EpochOrder
 
 
@@ -66,3 +70,23 @@ def test_without_fillers_examples_would_be_repeated() -> None:
     order = EpochOrder([f"e{n}" for n in range(9)], [1.0] * 9, seed=7)
     handed = shares(order, 2, 2)
     assert len([position for own in handed for batch in own for position in batch]) > 9
+
+
+def test_a_signal_to_one_process_stops_both_at_the_same_step(launch: Any) -> None:
+    done = launch("-m", "tests.training.stopping")
+    assert done.returncode == 0, done.stderr
+    assert sorted(done.stdout.splitlines()) == ["process 0 True True 143", "process 1 True True 143"]
+
+
+def arguments_on(device: str, mode: str) -> Any:
+    return SimpleNamespace(device=torch.device(device), parallel_mode=SimpleNamespace(value=mode))
+
+
+def test_sharding_in_a_single_process_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"training.fsdp is true.*this run is a single one\n.*torchrun"):
+        check_sharding(TrainingSection(fsdp=True), arguments_on("cuda", "not_distributed"))
+
+
+def test_sharding_over_several_gpus_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    check_sharding(TrainingSection(fsdp=True), arguments_on("cuda", "distributed"))
