@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +68,27 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder / "model"))
     model.save_pretrained(folder / "model")
     return folder / "model"
+
+
+TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+Launch = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def launch() -> Launch:
+    """Runs words in two processes that talk by gloo: `launch("-m", "eterna", "train", file)`."""
+
+    def run(*words: str, launcher: tuple[str, ...] = TORCHRUN, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*launcher, *words],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+            timeout=240,
+        )
+
+    return run
 
 
 @pytest.fixture(scope="session")

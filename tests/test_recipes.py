@@ -3,10 +3,30 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
+from accelerate.commands.config.config_args import load_config_from_file
 from recipes.novels import chapters, continuations, is_heading, prepare
+
+RECIPES = Path(__file__).parents[1] / "recipes"
+
+
+@pytest.mark.parametrize(("name", "kind", "nodes"), [("one_node_fsdp2", "FSDP", 1), ("two_nodes", "MULTI_GPU", 2)])
+def test_launch_configs_are_read_by_accelerate(name: str, kind: str, nodes: int) -> None:
+    config = load_config_from_file(str(RECIPES / "accelerate" / f"{name}.yaml"))
+    assert config.distributed_type.value == kind
+    assert config.num_machines == nodes
+    assert config.num_processes == 8 * nodes
+    assert config.fsdp_config.get("fsdp_version") == (2 if kind == "FSDP" else None)
+
+
+def test_the_files_that_launch_commands_name_exist() -> None:
+    files = [*(RECIPES / "accelerate").iterdir(), RECIPES / "several_gpus.yaml"]
+    named = {name for file in files for name in re.findall(r"recipes/[\w/]+\.yaml", file.read_text(encoding="utf-8"))}
+    assert len(named) >= 4
+    assert all((RECIPES.parent / name).is_file() for name in named)
 
 
 def words(count: int) -> str:

@@ -44,4 +44,4 @@ def evaluate(run: str | PathLike[str]) -> list[Score]:
     """Score a run's base and tuned model on its held-out data."""
     from eterna.pipeline.evaluate import evaluate as score
 
-    return score(Path(run))
+    return score(Path(run)).scores

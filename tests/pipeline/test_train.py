@@ -315,22 +315,3 @@ def test_a_run_that_breaks_is_recorded_as_failed_and_can_be_resumed(
     resumed = run(run_values, resume=True)
     assert resumed.run.status()["state"] == "finished"
     assert all(score.value is not None for score in resumed.scores)
-
-
-def test_two_processes_train_as_one(run_values: dict[str, Any], tmp_path: Path) -> None:
-    """torchrun with gloo: 2 processes of batch 1 take the same steps as one of batch 2; one writes the folder."""
-    values = with_training(run_values, per_device_train_batch_size=1, output_dir=str(tmp_path / "two"), use_cpu=True)
-    values["lora"] = {**values["lora"], "lora_dropout": 0.0}
-    file = tmp_path / "two.yaml"
-    file.write_text(to_yaml(values), encoding="utf-8")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    words = [*command, "-m", "eterna", "train", str(file)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, env=environment, timeout=240)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("LoRA r=4") == 1
-    alone = with_training(run_values, output_dir=str(tmp_path / "one"))
-    alone["lora"] = values["lora"]
-    one, two = losses(run(alone).run), losses(RunFolder(tmp_path / "two"))
-    assert [step for step, _ in two] == [step for step, _ in one]
-    assert [loss for _, loss in two] == pytest.approx([loss for _, loss in one], rel=1e-4)

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from eterna.data import Encoded
-from eterna.data.batches import Collator
+from eterna.data.batches import FILLER, NO_EXAMPLE, Collator, TokenizedExamples
 from eterna.training.loss import weight_and_token_sum, weighted_loss_sum
 
 
@@ -59,3 +59,16 @@ def test_padding_neither_counts_nor_carries_loss() -> None:
     assert batch["input_ids"][0].tolist() == [5, 6, 7, 9, 9]
     assert batch["labels"][0].tolist() == [-100, 6, 7, -100, -100]
     assert weight_and_token_sum([batch]).tolist() == [5.0, 8.0]
+
+
+def test_fillers_leave_no_row() -> None:
+    example = Encoded("a", (5, 6, 7), (0.0, 1.0, 1.0), 3)
+    data = TokenizedExamples([example])
+    batch = Collator(pad_token_id=9)([data[0], data[FILLER]])
+    assert batch["input_ids"].tolist() == [[5, 6, 7]]
+
+
+def test_a_batch_of_fillers_carries_no_loss_and_no_token() -> None:
+    batch = Collator(pad_token_id=9)([NO_EXAMPLE, NO_EXAMPLE])
+    assert batch["input_ids"].tolist() == [[9]]
+    assert weight_and_token_sum([batch]).tolist() == [0.0, 0.0]

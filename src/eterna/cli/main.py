@@ -82,7 +82,7 @@ def evaluate(
     from eterna.cli.output import make_console, show_scores
     from eterna.pipeline.evaluate import evaluate as run_evaluate
 
-    scores = run_evaluate(run)
+    scores = run_evaluate(run).scores
     if as_json:
         import json
 

@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 
 
 def make_console(quiet: bool = False) -> Console:
-    """The console for people; NO_COLOR, FORCE_COLOR and COLUMNS are honoured by rich."""
+    """The console for people; NO_COLOR, FORCE_COLOR and COLUMNS are honoured by rich.
+
+    Of several processes (torchrun numbers them in RANK) only the first one talks.
+    """
     from rich.console import Console
 
-    return Console(quiet=quiet)
+    return Console(quiet=quiet or int(os.environ.get("RANK", "0")) > 0)
 
 
 def read_overrides(rest: Sequence[str]) -> list[tuple[str, str]]:

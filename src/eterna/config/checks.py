@@ -54,6 +54,8 @@ def _training(config: RunConfig) -> Iterator[Finding]:
     if mlflow.alias.lower() == "latest" or re.fullmatch(r"[vV]\d+", mlflow.alias):
         message = f"tracking.mlflow.alias is {mlflow.alias!r}, which MLflow keeps for itself"
         yield ("tracking", "mlflow", "alias"), message, "choose a word such as candidate"
+    if not training.fsdp and (training.model_extra or {}).get("fsdp_config"):
+        yield ("training", "fsdp_config"), "training.fsdp_config is given, but training.fsdp is false", "add fsdp: true"
 
 
 def _model(config: RunConfig) -> Iterator[Finding]:

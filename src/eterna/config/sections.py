@@ -177,6 +177,8 @@ class TrainingSection(Section):
     """Steps between log lines; below 1 it is a share of all steps."""
     report_to: Annotated[list[str], BeforeValidator(_as_list)] = Field(default_factory=lambda: ["tensorboard"])
     """Trackers: tensorboard, mlflow, all, none; any other name transformers knows passes through."""
+    fsdp: bool = False
+    """Share weights, gradients and optimizer out over the GPUs (FSDP2); `fsdp_config` tunes it."""
     seed: int = Field(42, ge=0, lt=2**32)
     """Seed of the weights, the order and the dropout."""
 

@@ -14,6 +14,9 @@ from torch.utils.data import Dataset
 from eterna.data.encoding import Encoded
 
 NOT_TRAINED = -100
+FILLER = -1
+"""Position that stands for no example: it fills up the last batches of an epoch, so that every process has as many."""
+NO_EXAMPLE = Encoded("", (), (), 0)
 
 
 class TokenizedExamples(Dataset[Encoded]):  # type: ignore[misc]
@@ -26,11 +29,15 @@ class TokenizedExamples(Dataset[Encoded]):  # type: ignore[misc]
         return len(self.examples)
 
     def __getitem__(self, index: int) -> Encoded:
-        return self.examples[index]
+        return NO_EXAMPLE if index == FILLER else self.examples[index]
 
 
 class Collator:
-    """Pads on the right to the longest example; padding is masked and carries no loss."""
+    """Pads on the right to the longest example; padding is masked and carries no loss.
+
+    Fillers leave no row. A batch of nothing else is one padding token without loss: its process has to take part in
+    the step, with a gradient of zero.
+    """
 
     def __init__(self, pad_token_id: int) -> None:
         self.pad_token_id = pad_token_id
@@ -40,6 +47,7 @@ class Collator:
 
         `labels` holds -100 where a token carries no loss, the token's own id elsewhere (not shifted).
         """
+        examples = [example for example in examples if example.ids] or [Encoded("", (self.pad_token_id,), (0.0,), 0)]
         width = max(len(example.ids) for example in examples)
         shape = (len(examples), width)
         ids = torch.full(shape, self.pad_token_id, dtype=torch.long)  # (B, T)

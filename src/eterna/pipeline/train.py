@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,11 +53,8 @@ class Trained:
 def train(loaded: LoadedConfig, console: Console, resume: bool = False, dry_run: bool = False) -> Trained | None:
     """Train as the config says. Returns None after a dry run. Raises UserError before anything is written."""
     from accelerate import PartialState
-    from rich.console import Console
 
     quiet_libraries()
-    if int(os.environ.get("RANK", "0")) > 0:
-        console = Console(quiet=True)
     run = RunFolder(Path(loaded.config.training.output_dir))
     checkpoint = find_checkpoint(run, loaded, resume)
     plan = make_plan(loaded)
@@ -68,6 +64,7 @@ def train(loaded: LoadedConfig, console: Console, resume: bool = False, dry_run:
         return None
     if resume:
         check_same_data(run, plan)
+        check_same_processes(checkpoint, plan.arguments.world_size)
     # No process may find the folder taken by the first one's own records.
     PartialState().wait_for_everyone()
     if plan.config.evaluation.best:
@@ -153,6 +150,17 @@ def check_same_data(run: RunFolder, plan: Plan) -> None:
         )
 
 
+def check_same_processes(checkpoint: Path | None, processes: int) -> None:
+    """Refuse to resume with another number of processes: the batch and the dropout would be others."""
+    # transformers leaves one file of random state per process.
+    before = len(list(checkpoint.glob("rng_state*.pth"))) if checkpoint else 0
+    if before and before != processes:
+        raise RunError(
+            f"the number of processes was {before} and is now {processes}",
+            fix="resume with as many processes as the run began with",
+        )
+
+
 class _Training:
     """One run from the first step to the report."""
 
@@ -174,6 +182,8 @@ class _Training:
         from eterna.training import EternaTrainer, Interrupt, Progress, Recorder
 
         config, arguments = self.config, self.plan.arguments
+        # Inside Trainer, where the model already is on its device, or shared out over several.
+        arguments.eval_on_start = checkpoint is None and bool(config.data.eval)
         trackers = self._open(checkpoint)
         recorder = Recorder(self.run, trackers)
         progress = Progress(self.console, recorder)
@@ -192,10 +202,6 @@ class _Training:
         state = "failed"
         try:
             with interrupt:
-                if checkpoint is None and config.data.eval:
-                    figures = {f"eval/{name}": value for name, value in self._evaluate(trainer.model, 0).items()}
-                    if self.is_main:
-                        recorder.write(0, 0.0, figures)
                 self._train(trainer, checkpoint)
             scores = [] if interrupt.received else self._finish(trainer)
             state = "interrupted" if interrupt.received else "finished"
@@ -253,7 +259,8 @@ class _Training:
             self.measurer.first = {name[5:]: value for name, value in first.items() if name.startswith("eval/")}
             self.choice.go_on_from(int(checkpoint.name.rpartition("-")[2]))
         # The random state at the first step must not depend on what was done before it.
-        transformers.set_seed(self.config.training.seed)
+        # Each process draws its own dropout.
+        transformers.set_seed(self.config.training.seed + self.plan.arguments.process_index)
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
     def _evaluate(self, model: Any, step: int) -> dict[str, float]:
@@ -279,27 +286,26 @@ class _Training:
         return figures
 
     def _finish(self, trainer: Any) -> list[Score]:
-        """Save final/, score base against tuned."""
+        """Save final/, score base against tuned: in all processes, written by the main one."""
         from eterna.data import Encoder
 
         config, step = self.config, trainer.state.global_step
         if config.data.eval and self.latest_step != step:
             trainer.evaluate()
         chosen = trainer.state.best_global_step if config.evaluation.best else None
-        if not self.is_main:
-            return []
-        if config.evaluation.best:
+        if config.evaluation.best and self.is_main:
             self.say(self.choice.decide(chosen, step))
         model = trainer.accelerator.unwrap_model(trainer.model)
         stop = Encoder(self.plan.tokenizer).stop_tokens(model.generation_config)
-        save_finished(model, self.plan.tokenizer, self.run.final, stop, config.generation.max_new_tokens)
+        save_finished(model, self.plan.tokenizer, self.run.final, stop, config.generation.max_new_tokens, self.is_main)
         if not config.data.eval:
             return []
         latest = self.latest if chosen in (None, self.latest_step) else None
         tuned = self.measurer.measure(model, latest, tempt=True)
         with base_of(config, model) as base:
             compared = self.measurer.compare(self.measurer.measure(base, self.base), tuned, held_type(model))
-        keep(self.run, compared)
+        if self.is_main:
+            keep(self.run, compared)
         self.breaches = compared.breaches
         return compared.scores
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,12 +47,30 @@ def build_arguments(training: TrainingSection, precision: str, has_eval: bool) -
             for name in unknown
         )
     try:
-        return transformers.TrainingArguments(**{**FIXED, **values})
+        arguments = transformers.TrainingArguments(**{**FIXED, **values})
     except (ValueError, TypeError, ImportError) as error:
         first = str(error).strip().splitlines()[0]
         raise ConfigError(
             f"transformers refuses the training section: {first[:400]}", fix="see its TrainingArguments"
         ) from error
+    check_sharding(training, arguments)
+    return arguments
+
+
+def check_sharding(training: TrainingSection, arguments: Any) -> None:
+    """Refuse FSDP where accelerate would leave it out without a word: on a CPU, and in a single process."""
+    if arguments.device.type == "cpu":
+        why, way_out = "FSDP needs GPUs and this run is on the CPU", "processes on a CPU train by DDP"
+    elif arguments.parallel_mode.value != "distributed":
+        why, way_out = "FSDP shares a model out over processes and this run is a single one", "or start it by torchrun"
+    else:
+        return
+    asked = [("training.fsdp is true", "remove fsdp and fsdp_config")] if training.fsdp else []
+    if os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true":
+        fix = "unset it, or take `distributed_type: FSDP` out of the config of `accelerate launch`"
+        asked.append(("ACCELERATE_USE_FSDP is true in the environment", fix))
+    if asked:
+        raise ConfigError(Problem(f"{what}, but {why}", fix=f"{fix}; {way_out}") for what, fix in asked)
 
 
 def foreign_trackers(report_to: Sequence[str]) -> list[str]:

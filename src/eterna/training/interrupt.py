@@ -1,4 +1,8 @@
-"""SIGINT and SIGTERM: finish the optimizer step, save a checkpoint, stop. A second signal stops at once."""
+"""SIGINT and SIGTERM: finish the optimizer step, save a checkpoint, stop. A second signal stops at once.
+
+Several processes agree after each step: a launcher's signal reaches one of them a step earlier than another, and they
+can only stop together.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import signal
 from types import FrameType, TracebackType
 from typing import Any
 
+import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 
@@ -38,6 +43,15 @@ class Interrupt(TrainerCallback):  # type: ignore[misc]
         self.received = number
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **rest: Any) -> None:
+        if args.world_size > 1:
+            self.received = _highest(self.received, args.device)
         if self.received:
             control.should_save = True
             control.should_training_stop = True
+
+
+def _highest(number: int, device: torch.device) -> int:
+    """The highest of the processes' numbers."""
+    numbers = torch.tensor(number, device=device)
+    torch.distributed.all_reduce(numbers, op=torch.distributed.ReduceOp.MAX)
+    return int(numbers)

@@ -27,7 +27,10 @@ def weighted_loss_sum(logits: Tensor, labels: Tensor, weights: Tensor, smoothing
 
 
 def weight_and_token_sum(batches: list[dict[str, Tensor]]) -> Tensor:
-    """(2,): loss weight and number of real tokens of some micro-batches. The first token of a row never counts."""
+    """(2,): loss weight and number of real tokens of some micro-batches. The first token of a row never carries loss.
+
+    The tokens of a micro-batch without any loss are not counted: it may hold a filler.
+    """
     weight = sum(float(batch["loss_weights"][:, 1:].double().sum()) for batch in batches)
-    tokens = sum(int(batch["attention_mask"].sum()) for batch in batches)
+    tokens = sum(int(batch["attention_mask"].sum()) for batch in batches if batch["loss_weights"].any())
     return torch.tensor([weight, tokens], dtype=torch.float64)

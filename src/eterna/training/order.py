@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 from torch.utils.data import Sampler
 
+from eterna.data.batches import FILLER
 from eterna.seeding import order_of_epoch
 
 
 class EpochOrder(Sampler[int]):  # type: ignore[misc]
-    """Yields the positions of the current epoch.
+    """Yields the positions of the current epoch, then FILLER up to a multiple of `share`.
+
+    `share` is the number of examples all processes take together in one forward pass. Filled up, the epoch gives every
+    process equally many batches; accelerate would do so by repeating examples from the epoch's beginning.
 
     The epoch is set through `start_epoch`, on purpose not named `set_epoch`: accelerate calls a method of that name
     with its own count, which starts from 0 again after a resume (accelerate issue 4071).
     """
 
-    def __init__(self, ids: Sequence[str], weights: Sequence[float], seed: int) -> None:
+    def __init__(self, ids: Sequence[str], weights: Sequence[float], seed: int, share: int = 1) -> None:
         self.ids = list(ids)
         self.weights = list(weights)
         self.seed = seed
         self.epoch = 0
-        self.length = len(order_of_epoch(self.ids, self.weights, seed, 0))
+        self.length = math.ceil(len(order_of_epoch(self.ids, self.weights, seed, 0)) / share) * share
 
     def start_epoch(self, epoch: int) -> None:
         """Use the order of this epoch from the next iteration on."""
@@ -31,4 +36,5 @@ class EpochOrder(Sampler[int]):  # type: ignore[misc]
         return self.length
 
     def __iter__(self) -> Iterator[int]:
-        return iter(order_of_epoch(self.ids, self.weights, self.seed, self.epoch))
+        positions = order_of_epoch(self.ids, self.weights, self.seed, self.epoch)
+        return iter(positions + [FILLER] * (self.length - len(positions)))

@@ -43,7 +43,8 @@ class EternaTrainer(Trainer):  # type: ignore[misc]
         callbacks: Sequence[TrainerCallback] = (),
     ) -> None:
         seed = arguments.seed if arguments.data_seed is None else arguments.data_seed
-        self.order = EpochOrder([example.id for example in examples], weights, seed)
+        share = arguments.train_batch_size * arguments.world_size
+        self.order = EpochOrder([example.id for example in examples], weights, seed, share)
         self.tokens_seen = 0
         self._evaluate_with = evaluate
         self._aside = 0.0
