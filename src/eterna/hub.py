@@ -41,6 +41,7 @@ def find_commit(kind: Literal["model", "dataset"], name: str, revision: str | No
     from huggingface_hub.constants import ENDPOINT, HF_HUB_OFFLINE
     from huggingface_hub.errors import (
         GatedRepoError,
+        HfHubHTTPError,
         HFValidationError,
         HTTPError,
         RepositoryNotFoundError,
@@ -67,11 +68,11 @@ def find_commit(kind: Literal["model", "dataset"], name: str, revision: str | No
         fix = "name a branch, a tag or a whole commit"
         raise failure(f"the {noun} {shown(name)} has no revision {shown(revision)}", fix=fix) from error
     except HTTPError as error:
-        if cached:
+        if cached and not isinstance(error, HfHubHTTPError):
             return HubCommit(cached, online=False)
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        message = f"cannot load the {noun} {shown(name)}: no answer from {ENDPOINT} ({reason[:200]})"
-        raise failure(message, fix=LOCAL) from error
+        message = f"cannot load the {noun} {shown(name)}: {ENDPOINT} gives no usable answer ({reason[:200]})"
+        raise failure(message, fix="HF_HUB_OFFLINE=1 takes the cached one" if cached else LOCAL) from error
     return HubCommit(str(info.sha), online=True)
 
 

@@ -15,12 +15,17 @@ from typing import Any
 from eterna.config import Source
 from eterna.errors import DataError, Place
 from eterna.files import sha256_of
-from eterna.hub import find_commit, is_hub_id
+from eterna.hub import LOCAL, find_commit, is_hub_id
 from eterna.text import shown
 from eterna.world.schema import Split
 
 TABLE_FILES = (".parquet", ".arrow")
 WITHOUT_SPLIT: dict[Split, tuple[str, ...]] = {"train": ("train",), "validation": ("validation", "test")}
+WAYS_OUT = {
+    "BuilderConfig": "set name: to one of them",
+    "Config name is missing": "set name: to one of them",
+    "scripts are no longer supported": "where you trust it, save it with save_to_disk, and name that folder",
+}
 
 
 @dataclass(frozen=True)
@@ -105,11 +110,14 @@ def _from_hub(path: str, name: str | None, revision: str | None) -> tuple[dict[s
             parts = dict(builder.as_dataset())
     finally:
         datasets.config.HF_HUB_OFFLINE = before
-    # When loading fails, the library falls back to whatever it cached last, of any revision.
+    # When loading fails, the library falls back to whatever it cached last: of any revision, of any configuration.
+    if name is None and not found.online and builder.config.name != "default":
+        fix = f"set name: {builder.config.name}, or another, so that it is sure which one is meant"
+        raise DataError(f"{path} is read from the local cache, which may hold one configuration of several", fix=fix)
     if builder.hash != found.commit:
         raise DataError(
             f"{path} could be had only at commit {str(builder.hash)[:12]}, not at {found.commit[:12]}",
-            fix="try again with a network, or name a local folder",
+            fix=f"try again with a network; {LOCAL}",
         )
     return parts, found.commit
 
@@ -118,7 +126,7 @@ def _from_hub(path: str, name: str | None, revision: str | None) -> tuple[dict[s
 def _readable(name: str) -> Iterator[None]:
     """Turn what datasets and pyarrow raise into one short message."""
     import pyarrow
-    from datasets.exceptions import DatasetsError
+    from datasets.exceptions import DatasetGenerationError, DatasetsError
     from huggingface_hub.errors import HTTPError
 
     try:
@@ -126,16 +134,11 @@ def _readable(name: str) -> Iterator[None]:
     except DataError:
         raise
     except (OSError, ValueError, RuntimeError, DatasetsError, HTTPError, pyarrow.ArrowException) as error:
-        first = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-        raise DataError(f"cannot read {name}: {first[:300]}", fix=_way_out(first)) from error
-
-
-def _way_out(message: str) -> str:
-    if "Config name is missing" in message or "BuilderConfig" in message:
-        return "set name: to one of them"
-    if "scripts are no longer supported" in message:
-        return "load it where you trust it, save it with save_to_disk, and name that folder"
-    return "check that it is whole and of that kind; a Hub data set may need `hf auth login`"
+        cause = error.__cause__ if isinstance(error, DatasetGenerationError) and error.__cause__ else error
+        lines = str(cause).strip().splitlines() or [type(cause).__name__]
+        known = next((fix for sign, fix in WAYS_OUT.items() if sign in lines[0]), None)
+        message = f"cannot read {name}: {' '.join(lines[:2])[:300]}"
+        raise DataError(message, fix=known or f"check that it is whole and of that kind; {LOCAL}") from error
 
 
 def _default_split(name: str, parts: dict[str, Any], split: Split) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from eterna.config import ModelSection
 from eterna.errors import ModelError
-from eterna.models.loading import find_model, readable_failure
+from eterna.models.loading import find_model, hub_options, readable_failure
 
 # For tokenizers that bring no chat template: plain words any tokenizer knows, ended by its own end-of-text token.
 PLAIN_TEMPLATE = (
@@ -24,9 +24,9 @@ def load_tokenizer(section: ModelSection) -> tuple[Any, list[str]]:
     """The tokenizer, made fit for training. Returns it with one line per repair."""
     from transformers import AutoTokenizer
 
-    source = find_model(section.name)
+    source, found = find_model(section.name), hub_options(section)
     with readable_failure(section.name):
-        tokenizer = AutoTokenizer.from_pretrained(source, revision=section.revision)
+        tokenizer = AutoTokenizer.from_pretrained(source, **found)
     return tokenizer, _repair(tokenizer, section.name)
 
 
