@@ -129,9 +129,19 @@ BAD = {
     "run name": (GOOD.replace("poe-voice", "../../x"), "name is '../../x'", "pattern"),
     "no world": (GOOD.replace("{path: a.jsonl}", "{world: books}"), "takes examples of a world", "eterna:biblioteca"),
     "path and world": (GOOD.replace("{path: a.jsonl}", "{path: a, world: books}"), "either path or world", "exactly one"),
+    "split of lines": (GOOD.replace("{path: a.jsonl}", "{path: a.jsonl, split: train}"), "has no splits", "remove split"),
+    "split of a world": (GOOD.replace("{path: a.jsonl}", "{world: examples, split: 'train[:5]'}"), r"split is 'train\[:5\]'", "train, validation, test"),
+    "revision of a file": (GOOD.replace("{path: a.jsonl}", "{path: ./a/b, revision: main}"), "belong to Hub data sets", "owner/name"),
+    "name of a world": (GOOD.replace("{path: a.jsonl}", "{world: examples, name: en}"), "belong to Hub data sets", "remove them"),
+    "voice of a file": (GOOD.replace("{path: a.jsonl}", "{path: a.jsonl, voice: x}"), "voice belongs to", "world: examples"),
     "eval without data": (GOOD.replace("  eval: [{path: b.jsonl}]\n", "") + "  eval_strategy: steps\n", "data.eval is empty", "add a source"),
     "lora on random": (GOOD.replace("{name: some/model}", "{name: m, init: random}"), "LoRA on random weights", "remove the lora"),
 }  # fmt: skip
+
+
+def test_a_part_of_a_hub_data_set_can_be_named(tmp_path: Path) -> None:
+    source = "{path: owner/name, name: en, revision: v1, split: 'train[:5]'}"
+    assert load(tmp_path, GOOD.replace("{path: a.jsonl}", source)).config.data.train[0].split == "train[:5]"
 
 
 @pytest.mark.parametrize("case", sorted(set(BAD) - {"alias"}))

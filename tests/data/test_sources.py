@@ -16,7 +16,7 @@ GOOD = {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "c
 
 
 def read(path: Path, columns: Columns | None = None, **source: Any) -> list[RawExample]:
-    return read_source(Source(path=str(path), **source), columns or Columns(), None, "train")
+    return read_source(Source(path=str(path), **source), columns or Columns(), None, "train").examples
 
 
 def write(tmp_path: Path, *rows: Any, name: str = "data.jsonl") -> Path:

@@ -11,7 +11,7 @@ import torch
 
 from eterna.config import LoraSection, ModelSection
 from eterna.errors import ModelError
-from eterna.models import add_lora, choose_precision, find_model, load_model, load_tokenizer, trainable_share
+from eterna.models import add_lora, choose_precision, find_model, load_model, trainable_share
 from eterna.models.loading import check_weights
 
 
@@ -49,22 +49,6 @@ def test_a_hub_id_is_left_to_transformers(name: str) -> None:
     assert find_model(name) == name
 
 
-def test_a_tokenizer_without_pad_and_template_is_repaired_with_a_note(copy: Path) -> None:
-    (copy / "chat_template.jinja").unlink()
-    text = (copy / "tokenizer_config.json").read_text(encoding="utf-8")
-    (copy / "tokenizer_config.json").write_text(text.replace('"pad_token": "<|pad|>",', ""), encoding="utf-8")
-    tokenizer, notes = load_tokenizer(ModelSection(name=str(copy)))
-    assert tokenizer.pad_token == tokenizer.eos_token
-    assert len(notes) == 2
-
-
-def test_a_tokenizer_without_end_of_text_is_refused(copy: Path) -> None:
-    text = (copy / "tokenizer_config.json").read_text(encoding="utf-8")
-    (copy / "tokenizer_config.json").write_text(text.replace('"eos_token": "<|im_end|>",', ""), encoding="utf-8")
-    with pytest.raises(ModelError, match="no end-of-text token"):
-        load_tokenizer(ModelSection(name=str(copy)))
-
-
 def test_one_lora_target_of_two_that_matches_nothing_is_an_error(tiny_model: Path) -> None:
     model = load_model(ModelSection(name=str(tiny_model)), "fp32", 0, False)
     with pytest.raises(ModelError, match="'v_projj'") as caught:
@@ -89,6 +73,23 @@ def test_trained_weights_are_float32_even_from_a_bfloat16_file(tiny_model: Path,
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
 
 
+@pytest.mark.parametrize("train_all", [True, False])
+@pytest.mark.parametrize("name", ["float32", "bfloat16", "float16"])
+def test_the_weights_are_held_in_the_type_that_is_asked_for(tiny_model: Path, name: Any, train_all: bool) -> None:
+    model = load_model(ModelSection(name=str(tiny_model), dtype=name), "fp32", 0, train_all)
+    assert {parameter.dtype for parameter in model.parameters()} == {getattr(torch, name)}
+
+
+def test_a_frozen_base_follows_the_precision(tiny_model: Path) -> None:
+    model = load_model(ModelSection(name=str(tiny_model)), "bf16", 0, train_all=False)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
+
+
+def test_a_revision_of_a_folder_is_refused(tiny_model: Path) -> None:
+    with pytest.raises(ModelError, match="is a folder"):
+        load_model(ModelSection(name=str(tiny_model), revision="main"), "fp32", 0, True)
+
+
 def test_precision_follows_the_hardware_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     def card(available: bool, bf16: bool) -> None:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
@@ -108,9 +109,10 @@ def test_precision_follows_the_hardware_and_says_why(monkeypatch: pytest.MonkeyP
         choose_precision("bf16")
 
 
-@pytest.mark.parametrize("kind", ["Llama", "Mistral", "Qwen2", "Gemma", "GPT2"])
+@pytest.mark.parametrize("kind", ["Llama", "Mistral", "Qwen2", "Gemma", "Gemma2", "GPT2"])
 def test_the_common_architectures_train(kind: str, tiny_tokenizer: Any, tmp_path: Path, chat_file: Path) -> None:
-    """Tiny random-weight models of five types, through plan, LoRA, two steps, evaluation and final/."""
+    """Tiny random-weight models, through plan, LoRA, two steps and evaluation to a final/ that plain PEFT loads."""
+    import peft
     import transformers
     from rich.console import Console
 
@@ -138,4 +140,8 @@ def test_the_common_architectures_train(kind: str, tiny_tokenizer: Any, tmp_path
     trained = train(config_from_values(values), Console(quiet=True))
     assert trained is not None
     assert all(score.value is not None for score in trained.scores)
-    assert (trained.run.final / "adapter_model.safetensors").is_file()
+    plain = peft.AutoPeftModelForCausalLM.from_pretrained(trained.run.final)
+    ids = torch.arange(8)[None]
+    tuned = plain(ids).logits
+    with plain.disable_adapter():
+        assert not torch.equal(plain(ids).logits, tuned)

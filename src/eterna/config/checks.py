@@ -8,7 +8,11 @@ from collections.abc import Iterator
 from eterna.config.reading import KeyPath, Marked
 from eterna.config.sections import METRICS, RunConfig, Source
 from eterna.errors import Problem
+from eterna.hub import is_hub_id
 from eterna.text import name_hint, shown
+
+WITHOUT_SPLITS = (".jsonl", ".txt")
+WORLD_SPLITS = ("train", "validation", "test")
 
 Finding = tuple[KeyPath, str, str]  # where, what is wrong, what to do
 
@@ -32,10 +36,16 @@ def _source(source: Source, has_world: bool) -> Iterator[tuple[str, str]]:
     if source.world and not has_world:
         message = " takes examples of a world, but no world is named"
         yield message, "add `world: eterna:biblioteca`, or your own folder"
-    if source.path and (source.voice or source.split):
-        yield ": voice and split belong to `world:` sources", "remove them, or use `world: examples`"
+    if source.path and source.voice:
+        yield ": voice belongs to `world:` sources", "remove it, or use `world: examples`"
+    if source.path and source.split and source.path.endswith(WITHOUT_SPLITS):
+        yield ": a .jsonl or .txt file has no splits", "remove split, or save the data as .parquet"
+    if (source.name or source.revision) and not is_hub_id(source.path or ""):
+        yield ": name and revision belong to Hub data sets", "remove them, or set `path: owner/name`"
     if source.world and source.format != "auto":
         yield ": format belongs to `path:` sources", "remove it"
+    if source.world and source.split not in (None, *WORLD_SPLITS):
+        yield f".split is {source.split!r}", f"a world has {', '.join(WORLD_SPLITS)}"
 
 
 def _training(config: RunConfig) -> Iterator[Finding]:

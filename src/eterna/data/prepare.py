@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
-from eterna.config import DataSection, Source
+from eterna.config import DataSection
 from eterna.data.encoding import Encoded, Encoder
 from eterna.data.items import Item, choose_items
-from eterna.data.sources import RawExample, read_source, source_name
+from eterna.data.sources import RawExample, SourceContent, read_source, source_name
 from eterna.errors import DataError, Problem
-from eterna.files import sha256_of
 from eterna.text import plural, shown
 from eterna.world import World
 from eterna.world.schema import Split
@@ -37,6 +35,8 @@ class SourceReport:
     """Examples past the window left out (too_long: drop)."""
     cut: int = 0
     """Tokens cut off the left (too_long: cut_left)."""
+    commit: str | None = None
+    """Of a Hub data set."""
 
 
 @dataclass
@@ -66,9 +66,8 @@ class ReadSource:
 
     part: str
     name: str
-    sha256: str
     weight: float
-    examples: list[RawExample]
+    content: SourceContent
 
 
 def read_sources(data: DataSection, world: World | None, parts: Sequence[str] = ("train", "eval")) -> list[ReadSource]:
@@ -79,8 +78,7 @@ def read_sources(data: DataSection, world: World | None, parts: Sequence[str] = 
             name = source_name(source, SPLITS[part])
             if any((one.part, one.name) == (part, name) for one in found):
                 raise DataError(f"the source {name} stands twice in data.{part}", fix="use weight: 2")
-            examples = read_source(source, data.columns, world, SPLITS[part])
-            found.append(ReadSource(part, name, _hash(source, world), source.weight, examples))
+            found.append(ReadSource(part, name, source.weight, read_source(source, data.columns, world, SPLITS[part])))
     return found
 
 
@@ -92,8 +90,10 @@ def prepare_data(
     prepared = PreparedData([], [], [], [])
     problems: list[Problem] = []
     for source in read:
-        report = SourceReport(source.part, source.name, source.sha256, source.weight, read=len(source.examples))
-        encoded, wrong = _encode_all(encoder, source.examples, data, source.part, report)
+        content = source.content
+        report = SourceReport(source.part, source.name, content.sha256, source.weight, read=len(content.examples))
+        report.commit = content.commit
+        encoded, wrong = _encode_all(encoder, content.examples, data, source.part, report)
         problems += wrong
         prepared.reports.append(report)
         if source.part == "train":
@@ -110,16 +110,9 @@ def prepare_data(
         fix = "raise data.max_length, or use another too_long policy"
         raise DataError(f"no training example is left ({counts})", fix=fix)
     if items:
-        held_out = [example for source in read if source.part == "eval" for example in source.examples]
+        held_out = [example for source in read if source.part == "eval" for example in source.content.examples]
         prepared.items = choose_items(encoder, held_out, items, prompt_window or data.max_length)
     return prepared
-
-
-def _hash(source: Source, world: World | None) -> str:
-    if source.path:
-        return sha256_of(Path(source.path))
-    assert world is not None
-    return world.sha256
 
 
 def _encode_all(

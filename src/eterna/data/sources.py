@@ -1,20 +1,23 @@
-"""Reading examples: messages, prompt/completion and plain text from files; conversations and books from a world."""
+"""Reading examples: messages, prompt/completion and plain text from files and data sets; a world's own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from eterna.config import Columns, Source
+from eterna.data.tables import is_table, open_table
 from eterna.errors import DataError, Place, Problem
-from eterna.files import read_json_lines, read_text
+from eterna.files import read_json_lines, read_text, sha256_of
 from eterna.text import name_hint, shown
 from eterna.world import Context, Message, Scene, World, build_messages
 from eterna.world.schema import Split
 
 ROLES = ("system", "user", "assistant")
+
+Row = tuple[Place, str, dict[str, Any] | Problem]  # where it stands, its own name, what it holds
 
 
 @dataclass(frozen=True)
@@ -33,41 +36,61 @@ class RawExample:
     """Who speaks and what it must fit, as far as it is known."""
 
 
+@dataclass(frozen=True)
+class SourceContent:
+    """What one source holds."""
+
+    examples: list[RawExample]
+    sha256: str
+    """Content hash: of the file, the folder, the world, or the Hub data set at its commit."""
+    commit: str | None = None
+    """Of a Hub data set."""
+
+
 def source_name(source: Source, split: Split) -> str:
     """How a source is called in messages and records."""
     if source.path:
-        return source.path
+        details = [detail for detail in (source.name, source.revision, source.split) if detail]
+        return source.path + (f" ({', '.join(details)})" if details else "")
     voice = f", voice {source.voice}" if source.voice else ""
     return f"world: {source.world}" + (f" ({source.split or split}{voice})" if source.world == "examples" else voice)
 
 
-def read_source(source: Source, columns: Columns, world: World | None, split: Split) -> list[RawExample]:
-    """All examples of one source, in file order. `split` is used where the source names none.
+def read_source(source: Source, columns: Columns, world: World | None, split: Split) -> SourceContent:
+    """All examples of one source, in its own order. `split` is used where the source names none.
 
-    Raises DataError listing every wrong line.
+    Raises DataError listing every wrong line or row.
     """
     if source.world:
         assert world is not None, "the config check demands a world"
         _check_voice(source, world)
-        found = list(
-            _world_examples(world, source, split) if source.world == "examples" else _world_books(world, source)
-        )
+        found = _world_examples(world, source, split) if source.world == "examples" else _world_books(world, source)
+        content = SourceContent(list(found), world.sha256)
+    elif is_table(source.path or ""):
+        table = open_table(source, split)
+        content = SourceContent(list(_examples(table.rows(), source.format, columns)), table.sha256, table.commit)
     else:
-        assert source.path is not None
-        path = Path(source.path)
-        if path.is_dir():
-            raise DataError(f"{path} is a folder", fix="name one .jsonl or .txt file")
-        if path.suffix == ".txt" and source.format in ("auto", "text"):
-            found = [
-                RawExample(path.name, Place(str(path), 1), text=_text_file(path), title=path.stem, group=path.stem)
-            ]
-        else:
-            found = list(_json_lines(path, source.format, columns))
-    if not found:
+        path = Path(source.path or "")
+        content = SourceContent(list(_file_examples(path, source, columns)), sha256_of(path))
+    if not content.examples:
         raise DataError(
             f"{source_name(source, split)} holds no examples", fix="check the file, the split and the voice"
         )
-    return found
+    return content
+
+
+def _file_examples(path: Path, source: Source, columns: Columns) -> Iterator[RawExample]:
+    if source.split:
+        raise DataError(f"{path} has no splits", fix="remove split, or save it as .parquet")
+    if path.suffix == ".txt" and source.format in ("auto", "text"):
+        yield RawExample(path.name, Place(str(path), 1), text=_text_file(path), title=path.stem, group=path.stem)
+    else:
+        yield from _examples(_json_lines(path), source.format, columns)
+
+
+def _json_lines(path: Path) -> Iterator[Row]:
+    for number, row in read_json_lines(path):
+        yield Place(str(path), number), f"{path.name}:{number}", row
 
 
 def _text_file(path: Path) -> str:
@@ -111,12 +134,11 @@ def _world_books(world: World, source: Source) -> Iterator[RawExample]:
                 )
 
 
-def _json_lines(path: Path, form: str, columns: Columns) -> Iterator[RawExample]:
+def _examples(rows: Iterable[Row], form: str, columns: Columns) -> Iterator[RawExample]:
     problems: list[Problem] = []
     seen: dict[str, Place] = {}
-    for number, row in read_json_lines(path):
-        place = Place(str(path), number)
-        example = row if isinstance(row, Problem) else _example(row, place, form, columns)
+    for place, own_name, row in rows:
+        example = row if isinstance(row, Problem) else _example(row, place, own_name, form, columns)
         if isinstance(example, Problem):
             problems.append(example)
             continue
@@ -134,11 +156,11 @@ def _json_lines(path: Path, form: str, columns: Columns) -> Iterator[RawExample]
         raise DataError(problems)
 
 
-def _example(row: dict[str, Any], place: Place, form: str, columns: Columns) -> RawExample | Problem:
+def _example(row: dict[str, Any], place: Place, own_name: str, form: str, columns: Columns) -> RawExample | Problem:
     name = row.get(columns.id)
     if name is not None and not (isinstance(name, str | int) and str(name)):
         return Problem(f"{columns.id} is {shown(name)}", place, "an id is text or a number")
-    identity = str(name) if name is not None else f"{Path(place.file).name}:{place.line}"
+    identity = str(name) if name is not None else own_name
     found = form if form != "auto" else _detect(row, columns)
     if found is None:
         wanted = f"{columns.messages}; {columns.prompt} and {columns.completion}; or {columns.text}"

@@ -94,7 +94,7 @@ def ngram_cosines(left: Sequence[str], right: Sequence[str], size: int = 4) -> A
     counts = [_ngrams(text, size) for text in [*left, *right]]
     frequency = Counter(gram for one in counts for gram in one)
     places = {gram: place for place, gram in enumerate(frequency)}
-    matrix = numpy.zeros((len(counts), len(places)), dtype=numpy.float32)
+    matrix: Any = numpy.zeros((len(counts), len(places)), dtype=numpy.float32)
     for row, one in enumerate(counts):
         for gram, count in one.items():
             rarity = math.log((1 + len(counts)) / (1 + frequency[gram])) + 1

@@ -5,6 +5,7 @@ from eterna.models.generating import Generated, generate, generate_batch, sampli
 from eterna.models.loading import (
     Precision,
     choose_precision,
+    find_base_commit,
     find_model,
     load_finished,
     load_model,
@@ -18,6 +19,7 @@ __all__ = [
     "Precision",
     "add_lora",
     "choose_precision",
+    "find_base_commit",
     "find_model",
     "generate",
     "generate_batch",

@@ -10,8 +10,11 @@ from eterna.errors import ModelError
 from eterna.text import name_hint
 
 
-def add_lora(model: Any, lora: LoraSection, seed: int) -> Any:
-    """Wrap the model with adapters drawn from `seed`. Raises ModelError when a target matches no layer."""
+def add_lora(model: Any, lora: LoraSection, seed: int, commit: str | None = None) -> Any:
+    """Wrap the model with adapters drawn from `seed`. Raises ModelError when a target matches no layer.
+
+    `commit` of a Hub model is written into the adapter, so that it finds the weights it was trained on.
+    """
     import torch
     from peft import LoraConfig, get_peft_model
 
@@ -32,7 +35,7 @@ def add_lora(model: Any, lora: LoraSection, seed: int) -> Any:
             # PEFT sets fan_in_fan_out by itself where a layer is stored transposed (GPT-2) and warns about it.
             warnings.filterwarnings("ignore", message="fan_in_fan_out is set to")
             torch.manual_seed(seed_for(seed, "lora"))
-            return get_peft_model(model, LoraConfig(**values))
+            return get_peft_model(model, LoraConfig(**values), revision=commit)
     except (ValueError, TypeError) as error:
         raise ModelError(
             f"PEFT refuses the lora section: {str(error).splitlines()[0][:300]}", fix="see PEFT's LoraConfig"

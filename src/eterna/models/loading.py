@@ -10,6 +10,7 @@ from typing import Any
 
 from eterna.config import ModelSection
 from eterna.errors import ModelError
+from eterna.hub import LOCAL, find_commit
 from eterna.seeding import seed_for
 from eterna.text import name_hint, shown
 
@@ -72,6 +73,24 @@ def find_model(name: str) -> str:
     return str(folder.resolve())
 
 
+def find_base_commit(section: ModelSection) -> str | None:
+    """The commit of a Hub model, None for a folder. Raises ModelError when the Hub id leads nowhere."""
+    source = find_model(section.name)
+    if not Path(source).is_dir():
+        return find_commit("model", source, section.revision).commit
+    if section.revision:
+        raise ModelError(f"{section.name} is a folder", fix="model.revision belongs to a Hub model; remove it")
+    return None
+
+
+def hub_options(section: ModelSection) -> dict[str, Any]:
+    """Arguments of `from_pretrained` for a Hub model; none for a folder. Raises ModelError as `find_base_commit`."""
+    if find_base_commit(section) is None:
+        return {}
+    online = find_commit("model", section.name, section.revision).online
+    return {"revision": section.revision, "local_files_only": not online}
+
+
 def check_weights(folder: Path) -> None:
     """Refuse a local folder without usable weights. Raises ModelError."""
     weights = sorted(folder.glob("*.safetensors"))
@@ -96,17 +115,16 @@ def check_weights(folder: Path) -> None:
 @contextmanager
 def readable_failure(name: str) -> Iterator[None]:
     """Turn what transformers raises for a wrong name, file or network into one short message."""
+    from huggingface_hub.errors import HTTPError
     from safetensors import SafetensorError
 
     try:
         yield
     except ModelError:
         raise
-    except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, ImportError, SafetensorError, HTTPError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(
-            f"cannot load {shown(name)}: {first[:300]}", fix="check the name; without a network, name a local folder"
-        ) from error
+        raise ModelError(f"cannot load {shown(name)}: {first[:300]}", fix=f"check the name; {LOCAL}") from error
 
 
 def load_model(section: ModelSection, precision: str, seed: int, train_all: bool) -> Any:
@@ -118,21 +136,21 @@ def load_model(section: ModelSection, precision: str, seed: int, train_all: bool
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    source = find_model(section.name)
+    source, found = find_model(section.name), hub_options(section)
     dtype = _dtype(section.dtype, precision, train_all)
     options: dict[str, Any] = {"dtype": dtype}
     if section.attention != "auto":
         options["attn_implementation"] = section.attention
     with readable_failure(section.name):
         if section.init == "random":
-            shape = AutoConfig.from_pretrained(source, revision=section.revision)
+            shape = AutoConfig.from_pretrained(source, **found)
             with torch.random.fork_rng():
                 torch.manual_seed(seed_for(seed, "weights"))
                 model = AutoModelForCausalLM.from_config(shape, **options)
         else:
             if Path(source).is_dir():
                 check_weights(Path(source))
-            model = AutoModelForCausalLM.from_pretrained(source, revision=section.revision, **options)
+            model = AutoModelForCausalLM.from_pretrained(source, **found, **options)
     return model
 
 

@@ -69,7 +69,7 @@ class Measurer:
         self.tokenizer = tokenizer
         self.window = config.data.max_length
         self.batch = config.training.per_device_eval_batch_size
-        trained = [example for source in read if source.part == "train" for example in source.examples]
+        trained = [example for source in read if source.part == "train" for example in source.content.examples]
         self.background = Background.of(trained, world.revelaciones if world else {})
         self.canon = load_canon(Path(config.evaluation.canon)) if config.evaluation.canon else None
         if self.canon is None:

@@ -11,7 +11,7 @@ from eterna.config import LoadedConfig, RunConfig
 from eterna.data import PreparedData, ReadSource, SourceReport, prepare_data, read_sources
 from eterna.errors import ConfigError, ModelError
 from eterna.models import Precision, add_lora, choose_precision, find_model, load_tokenizer, trainable_share
-from eterna.models.loading import check_weights, readable_failure
+from eterna.models.loading import check_weights, hub_options, readable_failure
 from eterna.seeding import order_of_epoch
 from eterna.text import plural
 from eterna.world import World, find_world, load_world
@@ -77,11 +77,11 @@ def load_shape(config: RunConfig) -> Any:
     """The model's configuration; its window and its weights' files are checked. Raises ModelError or ConfigError."""
     from transformers import AutoConfig
 
-    source = find_model(config.model.name)
+    source, found = find_model(config.model.name), hub_options(config.model)
     if config.model.init == "pretrained" and Path(source).is_dir():
         check_weights(Path(source))
     with readable_failure(config.model.name):
-        shape = AutoConfig.from_pretrained(source, revision=config.model.revision)
+        shape = AutoConfig.from_pretrained(source, **found)
     longest = getattr(shape, "max_position_embeddings", None)
     if longest and config.data.max_length > longest:
         raise ConfigError(

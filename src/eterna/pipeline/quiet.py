@@ -8,6 +8,9 @@ import warnings
 
 def quiet_libraries() -> None:
     """Eterna says what matters; the libraries' own chatter is for whoever asks for it."""
+    os.environ.setdefault("DATASETS_VERBOSITY", "error")
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")  # both are read when datasets is imported
+
     import huggingface_hub
     import transformers
 

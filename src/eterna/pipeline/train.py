@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from eterna.config import LoadedConfig, RunConfig
 from eterna.errors import Problem, RunError
 from eterna.evaluation import Breach, ItemLoss, composite_of
-from eterna.models import add_lora, load_model, save_finished
+from eterna.models import add_lora, find_base_commit, load_model, save_finished
 from eterna.pipeline.choosing import Choice
 from eterna.pipeline.evaluate import keep
 from eterna.pipeline.measuring import Measurer, base_of, held_type
@@ -73,7 +73,7 @@ def train(loaded: LoadedConfig, console: Console, resume: bool = False, dry_run:
         plan.config.model, plan.precision.name, plan.config.training.seed, train_all=plan.config.lora is None
     )
     if plan.config.lora:
-        model = add_lora(model, plan.config.lora, plan.config.training.seed)
+        model = add_lora(model, plan.config.lora, plan.config.training.seed, find_base_commit(plan.config.model))
     return _Training(plan, run, model, console).go(checkpoint)
 
 

@@ -19,7 +19,7 @@ def register_version(client: Any, run_id: str, name: str, alias: str, final: Pat
 
     By the client, because MLflow's `log_model` works on the tracking URI and the active run of the whole process.
     """
-    import pandas as pd  # type: ignore[import-untyped]
+    import pandas as pd
     from mlflow.entities import LoggedModelOutput
     from mlflow.exceptions import MlflowException
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
-import pandas as pd  # type: ignore[import-untyped]
+import pandas as pd
 import torch
 from mlflow.exceptions import MlflowException
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
