@@ -95,6 +95,23 @@ def test_the_texts_of_two_systems_are_two_texts() -> None:
     assert (found.items, found.texts, found.alpha) == (5, 10, 1.0)
 
 
+def test_draws_in_which_all_ratings_are_alike_are_no_perfect_agreement() -> None:
+    # Five texts rated 3 and 3, one rated 3 and 4: a third of the draws miss the only text that differs.
+    ratings = [Rating(f"t{n}", rater, 3 + (n == 0 and rater == "b")) for n in range(6) for rater in "ab"]
+    found = agreement(ratings)
+    assert found.alpha is not None and found.alpha <= 0
+    assert found.high is not None and found.high <= 0
+
+
+def test_the_texts_of_one_item_are_drawn_together() -> None:
+    texts = [(f"t{n}", system, n % 4, n % 4 + (n == 0)) for n in range(8) for system in ("base", "tuned")]
+    together = [Rating(item, rater, (a, b)[rater == "b"], system) for item, system, a, b in texts for rater in "ab"]
+    alone = [Rating(one.item + one.system, one.rater, one.rating) for one in together]
+    dependent, independent = agreement(together), agreement(alone)
+    assert dependent.alpha == independent.alpha
+    assert dependent.low is not None and independent.low is not None and dependent.low < independent.low
+
+
 def test_a_rater_without_a_shared_text_changes_nothing() -> None:
     found = agreement([*published(), Rating("alone", "rater9", 5)])
     assert found.alpha == pytest.approx(agreement(published()).alpha)
