@@ -28,8 +28,10 @@ def complete_ids(part: str) -> Callable[[typer.Context, str], list[tuple[str, st
         from eterna.runs import RunFolder
         from eterna.world import find_world, load_world
 
+        # While an option still waits for its value, the parser leaves the arguments before it unassigned.
+        run = ctx.params.get("run") or next(iter(ctx.args), "")
         try:
-            config = RunFolder.open(Path(ctx.params.get("run") or "")).config()
+            config = RunFolder.open(Path(run)).config()
             known = getattr(load_world(find_world(config.world)), part) if config.world else {}
         except EternaError:  # a half-typed line: there is nothing to offer, and nowhere to say why
             return []
