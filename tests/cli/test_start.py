@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from tests.cli.conftest import Run
 
 from eterna.config import json_schema
+from eterna.models import find_model
 from eterna.pipeline.check_world import survey_world
+from eterna.pipeline.doctor import check_base_model, check_disk, check_folder, check_network
 from eterna.pipeline.init import STARTER
 from eterna.world import find_world, load_world
 
@@ -127,18 +131,50 @@ def test_doctor_s_table_shows_each_fix(eterna: Run, packages: Path) -> None:
     assert 'fix: pip install --force-reinstall "torch>=2"' in done.stdout
 
 
-def test_a_network_that_does_not_answer_is_a_warning() -> None:
-    from eterna.pipeline.doctor import reached
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("tokenizer.json", None, "lacks tokenizer.json"),
+        ("model.safetensors", None, "holds no weights"),
+        ("model.safetensors", b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),
+        ("model.safetensors", b"half a file", "model.safetensors is damaged"),
+    ],
+)
+def test_a_base_model_that_is_not_whole_is_bad(name: str, content: bytes | None, expected: str, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(find_model("eterna:base"), tmp_path / "base"))
+    assert check_base_model(folder).state == "ok"
+    (folder / name).unlink()
+    if content:
+        (folder / name).write_bytes(content)
+    row = check_base_model(folder)
+    assert row.state == "bad"
+    assert expected in row.text
+    assert row.fix
 
+
+@pytest.mark.parametrize(("free", "state"), [(10 * 2**30, "ok"), (2**30, "warn"), (2**20, "bad")])
+def test_a_full_disk_is_seen(free: int, state: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=free))
+    assert check_disk(tmp_path).state == state
+
+
+def test_a_folder_that_cannot_be_written_to_is_bad(tmp_path: Path) -> None:
+    assert check_folder(tmp_path).state == "ok"
+    assert check_folder(tmp_path / "gone").state == "bad"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_network_that_does_not_answer_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{closed.getsockname()[1]}"
-    assert not reached(address)
+    monkeypatch.setenv("HF_ENDPOINT", address)
+    assert check_network().text.startswith("offline, as HF_HUB_OFFLINE says")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    assert check_network().state == "warn"
 
 
-def test_any_answer_of_a_server_counts() -> None:
-    from eterna.pipeline.doctor import reached
-
+def test_any_answer_of_a_server_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     class Refusing(BaseHTTPRequestHandler):
         def do_HEAD(self) -> None:
             self.send_error(403)
@@ -146,7 +182,9 @@ def test_any_answer_of_a_server_counts() -> None:
         def log_message(self, *rest: Any) -> None:
             return
 
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     with HTTPServer(("127.0.0.1", 0), Refusing) as server:
         Thread(target=server.serve_forever, daemon=True).start()
-        assert reached(f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+        assert check_network().state == "ok"
         server.shutdown()

@@ -48,12 +48,12 @@ class Row:
 
 def examine() -> list[Row]:
     """Look at everything, in the order in which it should be put right."""
-    wanted = supported_versions()
+    wanted, here = supported_versions(), Path.cwd()
     rows = [_python(wanted)]
     libraries = [_library(name, wanted) for name in NEEDED]
     torch = importlib.import_module("torch") if libraries[0].state != "bad" else None
     rows += [*libraries, *(_extra(name, wanted) for name in EXTRAS)]
-    rows += [*_devices(torch), _memory(), _disk(Path.cwd()), _writable(Path.cwd()), _base_model(), _network()]
+    rows += [*_devices(torch), _memory(), check_disk(here), check_folder(here), check_base_model(), check_network()]
     return rows + [Row("fits here", "ok", line) for line in largest_models(torch)]
 
 
@@ -154,7 +154,8 @@ def _memory() -> Row:
     return Row("memory", "ok", f"{free / GIB:.1f} GiB free")
 
 
-def _disk(folder: Path) -> Row:
+def check_disk(folder: Path) -> Row:
+    """Room for checkpoints."""
     free = shutil.disk_usage(folder).free
     text = f"{free / GIB:.1f} GiB free in {folder}"
     fix = "make room, or run in another folder; training.save_total_limit keeps fewer checkpoints"
@@ -163,7 +164,8 @@ def _disk(folder: Path) -> Row:
     return Row("disk", "ok", text)
 
 
-def _writable(folder: Path) -> Row:
+def check_folder(folder: Path) -> Row:
+    """Whether runs can be written here."""
     try:
         with tempfile.NamedTemporaryFile(dir=folder):
             return Row("folder", "ok", f"{folder} can be written to")
@@ -171,11 +173,12 @@ def _writable(folder: Path) -> Row:
         return Row("folder", "bad", f"{folder} cannot be written to: {error.strerror}", "cd to a folder of your own")
 
 
-def _base_model() -> Row:
+def check_base_model(folder: Path | None = None) -> Row:
+    """Whether `eterna:base`, or a copy of it, is there in full."""
     from eterna.models import find_model
     from eterna.models.loading import check_weights
 
-    folder = Path(find_model("eterna:base"))
+    folder = folder or Path(find_model("eterna:base"))
     fix = "install Eterna again; in a checkout: git checkout -- src/eterna/base_model"
     missing = [
         name for name in ("config.json", "tokenizer.json", "chat_template.jinja") if not (folder / name).is_file()
@@ -202,7 +205,8 @@ def _weights_read(path: Path) -> int:
     return path.stat().st_size
 
 
-def _network() -> Row:
+def check_network() -> Row:
+    """Whether Hub models can be fetched; never bad, because nothing needs one."""
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
         return Row("network", "ok", "offline, as HF_HUB_OFFLINE says: Hub models come from the cache")
     address = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
