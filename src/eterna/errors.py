@@ -96,5 +96,11 @@ class RunError(UserError):
     """A run folder is missing something, or holds another run."""
 
 
+class CanonError(EternaError):
+    """Replies of the tuned model break the world's canon; everything was scored and written."""
+
+    exit_code: ClassVar[int] = 4
+
+
 class TrainingFailedError(EternaError, RuntimeError):
     """Training stopped because going on would have spoilt the model (a loss that is not a number)."""

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from eterna.cli.arguments import WITH_OVERRIDES, AsJson, Run, RunFile, complete_ids
+from eterna.cli.config import config_app
+from eterna.cli.data import data_app
+from eterna.cli.runs import runs_app
+from eterna.cli.start import doctor, init
+from eterna.cli.world import world_app
 from eterna.errors import EternaError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from eterna.pipeline.train import Trained
 
 app = typer.Typer(
     name="eterna",
@@ -17,51 +28,46 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-config_app = typer.Typer(help="Show the settings in force, or their schema.", no_args_is_help=True)
-app.add_typer(config_app, name="config")
-
-WITH_OVERRIDES = {"allow_extra_args": True, "ignore_unknown_options": True}
-RunFile = Annotated[Path, typer.Argument(help="The run file (YAML).", show_default=False)]
-Run = Annotated[Path, typer.Argument(help="A run's folder, such as runs/demo.", show_default=False)]
+app.command(epilog="Example: eterna init my-world")(init)
+app.command(epilog="Example: eterna doctor --json")(doctor)
 
 
-@app.command(context_settings=WITH_OVERRIDES)
-def demo(context: typer.Context) -> None:
+@app.command(context_settings=WITH_OVERRIDES, epilog="Example: eterna demo --training.seed 7")
+def demo(context: typer.Context, as_json: AsJson = False) -> None:
     """Train the shipped base model on the shipped world; a few minutes on a CPU, offline."""
     from eterna.cli.output import make_console, read_overrides
     from eterna.pipeline.demo import demo as run_demo
 
-    console = make_console()
+    console = make_console(stderr=as_json)
     trained = run_demo(console, read_overrides(context.args))
-    _finish(trained, console, chat_as=" --npc archivera")
+    _finish(trained, console, as_json, chat_as=" --npc archivera")
 
 
-@app.command(context_settings=WITH_OVERRIDES)
+@app.command(context_settings=WITH_OVERRIDES, epilog="Example: eterna train run.yaml --training.learning_rate 1e-4")
 def train(
     context: typer.Context,
     file: RunFile,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint of the run.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan; load and write nothing.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train as a run file says. Settings can be overridden: --training.learning_rate 1e-4"""
     from eterna.cli.output import make_console, read_overrides
     from eterna.config import load_config
     from eterna.pipeline.train import train as run_train
 
-    console = make_console()
+    console = make_console(stderr=as_json)
     loaded = load_config(file, read_overrides(context.args))
-    _finish(run_train(loaded, console, resume, dry_run), console)
+    _finish(run_train(loaded, console, resume, dry_run), console, as_json)
 
 
-def _finish(trained: object, console: object, chat_as: str = "") -> None:
-    from rich.console import Console
+def _finish(trained: Trained | None, console: Console, as_json: bool, chat_as: str = "") -> None:
+    from eterna.cli.output import own_command, print_json, show_scores
 
-    from eterna.cli.output import own_command, show_scores
-    from eterna.pipeline.train import Trained
-
+    if as_json and os.environ.get("RANK", "0") == "0":  # under torchrun one process speaks
+        print_json(_summary(trained))
     if trained is None:
         return
-    assert isinstance(trained, Trained) and isinstance(console, Console)
     if trained.exit_code:
         raise typer.Exit(trained.exit_code)
     run = trained.run
@@ -74,24 +80,35 @@ def _finish(trained: object, console: object, chat_as: str = "") -> None:
         console.print(f"{name:<10}{text}", highlight=False, markup=False, soft_wrap=True)
 
 
-@app.command(name="eval")
+def _summary(trained: Trained | None) -> dict[str, Any]:
+    if trained is None:
+        return {"run": None, "state": "dry run", "scores": []}
+    state = trained.run.status().get("state")
+    return {"run": str(trained.run.path), "state": state, "scores": [score.as_row() for score in trained.scores]}
+
+
+@app.command(name="eval", epilog="Example: eterna eval runs/demo --json")
 def evaluate(
     run: Run, as_json: Annotated[bool, typer.Option("--json", help="Scores as JSON on stdout.")] = False
 ) -> None:
-    """Score a run's base and tuned model on its held-out data; rewrites the scores and the report."""
-    from eterna.cli.output import make_console, show_scores
+    """Score a run's base and tuned model on its held-out data and put the canon to the test.
+
+    Rewrites the scores and the report. Ends with exit code 4 when a reply breaks the canon.
+    """
+    from eterna.cli.output import make_console, print_json, show_scores
+    from eterna.pipeline.evaluate import check_canon
     from eterna.pipeline.evaluate import evaluate as run_evaluate
 
-    scores = run_evaluate(run).scores
+    found = run_evaluate(run)
     if as_json:
-        import json
-
-        typer.echo(json.dumps([score.as_row() for score in scores], ensure_ascii=False, indent=2))
+        rows = [score.as_row() for score in found.scores]
+        print_json({"run": str(run), "scores": rows, "canon": [breach.as_row() for breach in found.breaches]})
     else:
-        show_scores(scores, make_console())
+        show_scores(found.scores, make_console())
+    check_canon(found.breaches)
 
 
-@app.command()
+@app.command(epilog="Example: eterna report runs/demo")
 def report(run: Run) -> None:
     """Write report.html again from what the run's folder holds."""
     from eterna.reports import write_report
@@ -100,14 +117,21 @@ def report(run: Run) -> None:
     typer.echo(write_report(RunFolder.open(run)))
 
 
-@app.command()
+@app.command(epilog="Example: eterna chat runs/demo --npc archivera --place sala_de_mapas")
 def chat(
     run: Run,
-    npc: Annotated[str | None, typer.Option(help="Who answers (an NPC's id).")] = None,
-    place: Annotated[
-        str | None, typer.Option(help="Where you are (a place's id); the NPC's own when left out.")
+    npc: Annotated[
+        str | None, typer.Option(help="Who answers (an NPC's id).", autocompletion=complete_ids("npcs"))
     ] = None,
-    book: Annotated[str | None, typer.Option(help="The open book (a book's id).")] = None,
+    place: Annotated[
+        str | None,
+        typer.Option(
+            help="Where you are (a place's id); the NPC's own when left out.", autocompletion=complete_ids("places")
+        ),
+    ] = None,
+    book: Annotated[
+        str | None, typer.Option(help="The open book (a book's id).", autocompletion=complete_ids("books"))
+    ] = None,
 ) -> None:
     """Talk to a run's model. /npc, /place, /book ID change the scene, /again starts over, /quit ends."""
     from eterna.cli.talk import talk
@@ -116,27 +140,10 @@ def chat(
     talk(open_conversation(run, npc, place, book))
 
 
-@config_app.command(name="show", context_settings=WITH_OVERRIDES)
-def config_show(context: typer.Context, file: RunFile) -> None:
-    """The run file with every value in force."""
-    from eterna.cli.output import read_overrides
-    from eterna.config import load_config
-    from eterna.config.writing import to_yaml
-
-    loaded = load_config(file, read_overrides(context.args))
-    for note in loaded.notes:
-        typer.echo(f"note: {note}", err=True)
-    typer.echo(to_yaml(loaded.resolved()), nl=False)
-
-
-@config_app.command(name="schema")
-def config_schema() -> None:
-    """The JSON schema of run files, for editors."""
-    import json
-
-    from eterna.config import json_schema
-
-    typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+app.add_typer(world_app, name="world")
+app.add_typer(data_app, name="data")
+app.add_typer(runs_app, name="runs")
+app.add_typer(config_app, name="config")
 
 
 def _version(wanted: bool) -> None:
@@ -159,7 +166,7 @@ def root(
 def main() -> None:
     """Entry point: a user's mistake ends as a short message and the error's own exit code."""
     try:
-        app()
+        app(prog_name="eterna")
     except EternaError as error:
         typer.echo(f"eterna: {error}", err=True)
         sys.exit(error.exit_code)

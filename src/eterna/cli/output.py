@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import typer
 
 from eterna.errors import UserError
 from eterna.text import name_hint
@@ -18,14 +21,34 @@ if TYPE_CHECKING:
     from eterna.runs import Score
 
 
-def make_console(quiet: bool = False) -> Console:
+def make_console(quiet: bool = False, stderr: bool = False) -> Console:
     """The console for people; NO_COLOR, FORCE_COLOR and COLUMNS are honoured by rich.
 
     Of several processes (torchrun numbers them in RANK) only the first one talks.
     """
     from rich.console import Console
 
-    return Console(quiet=quiet or int(os.environ.get("RANK", "0")) > 0)
+    return Console(quiet=quiet or int(os.environ.get("RANK", "0")) > 0, stderr=stderr)
+
+
+def print_json(value: Any) -> None:
+    """One JSON value on stdout."""
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))
+
+
+def print_line(console: Console, text: str, style: str | None = None) -> None:
+    """A line as it is: no markup read, no colours guessed, never broken."""
+    console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)
+
+
+def print_table(console: Console, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Columns side by side; cells are plain text and never broken, so that a pipe gets whole lines."""
+    from rich.text import Text
+
+    widths = [max(Text(row[column]).cell_len for row in (headings, *rows)) for column in range(len(headings))]
+    for number, row in enumerate((headings, *rows)):
+        cells = [text + " " * (width - Text(text).cell_len) for text, width in zip(row, widths, strict=True)]
+        print_line(console, "  ".join(cells).rstrip(), "bold" if number == 0 else None)
 
 
 def read_overrides(rest: Sequence[str]) -> list[tuple[str, str]]:
@@ -68,6 +91,7 @@ def show_scores(scores: Sequence[Score], console: Console) -> None:
 
     from eterna.runs import SYSTEMS
 
+    scores = [score for score in scores if not score.part]
     if not scores:
         return
     table = Table(title="held-out text, base against tuned (95 % interval)", title_justify="left", box=SIMPLE_HEAD)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from eterna.config import RunConfig
 from eterna.data import prepare_data, read_sources
-from eterna.errors import RunError
+from eterna.errors import CanonError, RunError
 from eterna.evaluation import Breach
 from eterna.models import load_finished
 from eterna.pipeline.measuring import Compared, Measurer, base_of, held_type
 from eterna.pipeline.quiet import quiet_libraries
 from eterna.reports import write_report
 from eterna.runs import RunFolder, Score
+from eterna.text import plural, shown
 from eterna.world import find_world, load_world
 
 
@@ -48,6 +50,15 @@ def evaluate(path: Path) -> Evaluated:
     keep(run, compared)
     write_report(run)
     return Evaluated(run, compared.scores, compared.breaches)
+
+
+def check_canon(breaches: Sequence[Breach]) -> None:
+    """Raises CanonError naming every broken rule with the words that break it, where there is one."""
+    if breaches:
+        lines = [
+            f"{one.rule} ({one.kind}), {one.item}: {shown(one.matched)} in {shown(one.reply, 160)}" for one in breaches
+        ]
+        raise CanonError(f"the canon is broken in {plural(len(breaches), 'place')}\n  " + "\n  ".join(lines))
 
 
 def keep(run: RunFolder, compared: Compared) -> None:

@@ -46,7 +46,7 @@ def build_report(run: RunFolder) -> str:
     charts = draw_all(run.metrics())
     path = _near(run.path)
     return (
-        _templates()
+        load_templates()
         .get_template("template.html.jinja")
         .render(
             style=Markup((HERE / "style.css").read_text(encoding="utf-8")),  # noqa: S704
@@ -69,7 +69,8 @@ def build_report(run: RunFolder) -> str:
     )
 
 
-def _templates() -> Environment:
+def load_templates() -> Environment:
+    """The templates beside this file; whatever they write is escaped and has its hidden signs shown."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     # `finalize` sees every value the template writes, so no text reaches the page with a hidden sign in it.

@@ -135,7 +135,11 @@ class RunFolder:
 
     def scores(self) -> list[Score]:
         """The scores, or an empty list before the first evaluation."""
-        return [Score(**row) for row in self._read_json("scores.json").get("scores", [])]
+        try:
+            return [Score(**row) for row in self._read_json("scores.json").get("scores", [])]
+        except TypeError as error:
+            place = Place(str(self.path / "scores.json"))
+            raise RunError(f"not scores of this Eterna: {error}", place, f"eterna eval {self.path}") from None
 
     def write_replies(self, rows: Iterable[dict[str, Any]]) -> None:
         """Replace the scored replies."""
@@ -197,6 +201,8 @@ class RunFolder:
             return {}
         try:
             record: dict[str, Any] = json.loads(read_text(path))
+            if not isinstance(record, dict):
+                raise ValueError("expected an object")
         except ValueError as error:
             raise RunError(
                 f"not valid JSON: {error}", Place(str(path)), "the file is damaged; run the step again"
