@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from eterna.config.field_tables import OPTIMIZERS, SCHEDULES
 from eterna.config.reading import KeyPath, Marked
 from eterna.config.sections import OWN_TRACKERS, RunConfig, Source
 from eterna.errors import Problem
+from eterna.text import name_hint, shown
 
 Finding = tuple[KeyPath, str, str]  # where, what is wrong, what to do
 
 
 def impossible_combinations(config: RunConfig, marked: Marked) -> list[Problem]:
     """One problem per combination found, each at the place of the key that is easiest to change."""
-    findings = [*_sources(config), *_training(config), *_model(config)]
+    findings = [*_sources(config), *_training(config), *_names(config), *_quantization(config), *_model(config)]
     return [Problem(message, marked.place_of(path), fix) for path, message, fix in findings]
 
 
@@ -48,6 +50,27 @@ def _training(config: RunConfig) -> Iterator[Finding]:
     if "all" in training.report_to:
         message = "training.report_to: all is not supported"
         yield ("training", "report_to"), message, f"name them: {', '.join(OWN_TRACKERS)}"
+
+
+def _names(config: RunConfig) -> Iterator[Finding]:
+    for key, known in (("optim", OPTIMIZERS), ("lr_scheduler_type", SCHEDULES)):
+        name = getattr(config.training, key)
+        if name not in known:
+            yield ("training", key), f"training.{key} is {shown(name)}", name_hint(name, known, limit=50)
+
+
+def _quantization(config: RunConfig) -> Iterator[Finding]:
+    if config.model.quantization == "none":
+        return
+    place, held = ("model", "quantization"), f"model.quantization: {config.model.quantization}"
+    if config.model.init == "random":
+        yield place, f"{held} holds pretrained weights, but model.init is random", "remove one of the two"
+    elif not config.lora:
+        message = f"{held} without a lora section: weights held in 4 bits cannot be trained"
+        yield place, message, "add `lora:` (QLoRA), or remove model.quantization for full fine-tuning"
+    if config.model.dtype != "auto":
+        message = f"model.dtype is {config.model.dtype}, but {held} holds the weights in 4 bits"
+        yield ("model", "dtype"), message, "remove model.dtype; training.precision sets the arithmetic"
 
 
 def _model(config: RunConfig) -> Iterator[Finding]:

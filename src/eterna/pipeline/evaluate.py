@@ -10,7 +10,7 @@ from eterna.config import RunConfig
 from eterna.data import Encoded, SourceReport, prepare_data, read_sources
 from eterna.errors import RunError
 from eterna.evaluation import ItemLoss, default_stride, perplexity_scores, score_items
-from eterna.models import load_finished, load_model
+from eterna.models import held_as, keeps_base, load_finished, load_model
 from eterna.pipeline.quiet import quiet_libraries
 from eterna.reports import write_report
 from eterna.runs import RunFolder, Score
@@ -42,10 +42,11 @@ def evaluate(path: Path) -> list[Score]:
 def score_base(config: RunConfig, items: Sequence[Encoded], tuned: Any) -> list[ItemLoss]:
     """NLL of every held-out item under the model that training began with, beside the tuned one in memory."""
     window, batch = config.data.max_length, config.training.per_device_eval_batch_size
-    if config.lora and not config.lora.modules_to_save and config.lora.bias == "none":
+    if config.lora and keeps_base(config.lora):
         with tuned.disable_adapter():
             return score_items(tuned, items, window, batch)
-    base = load_model(config.model, "fp32", config.training.seed, train_all=True)
+    section = config.model.model_copy(update={"quantization": "nf4" if held_as(tuned) == "nf4" else "none"})
+    base = load_model(section, "fp32", config.training.seed, train_all=True)
     base.to(next(tuned.parameters()).device)
     return score_items(base, items, window, batch)
 
@@ -57,8 +58,7 @@ def signature(config: RunConfig, reports: Sequence[SourceReport], model: Any) ->
     hashes = "+".join(report.sha256[:12] for report in reports if report.part == "eval")
     window = config.data.max_length
     scored = "answers+stop" if config.data.train_on == "answers" else "all"
-    held = str(next(model.parameters()).dtype).removeprefix("torch.")
     return (
-        f"ppl|window:{window}|stride:{default_stride(window)}|scored:{scored},text:all-but-first+eos|held:{held}"
+        f"ppl|window:{window}|stride:{default_stride(window)}|scored:{scored},text:all-but-first+eos|held:{held_as(model)}"
         f"|data:{hashes}|ci:bootstrap1000,by-group,seed12345|transformers:{transformers.__version__}|v1"
     )

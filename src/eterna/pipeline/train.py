@@ -194,6 +194,8 @@ class _Training:
         self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def _open(self, checkpoint: Path | None) -> Trackers:
+        from eterna.training import thin_schedule
+
         config = self.config
         if not self.is_main:
             return Trackers(self.say)
@@ -207,6 +209,10 @@ class _Training:
         self.run.write_status("running", 0)
         folder = Path(config.tracking.tensorboard_dir or self.run.path / "logs")
         trackers = open_trackers(config.training.report_to, folder, config.name, config.tracking, self.say)
+        if checkpoint is None and self.plan.rates:
+            points = thin_schedule(self.plan.rates)
+            self.run.write_schedule(points)
+            trackers.log_curve("plan/learning_rate", points)
         trackers.log_parameters(flat(self.plan.loaded.resolved()))
         reports = enumerate(self.plan.data.reports)
         trackers.log_parameters({f"data.{number}.sha256": report.sha256 for number, report in reports})

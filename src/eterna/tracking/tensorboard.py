@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,12 @@ class TensorBoardTracker:
     def log_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
         """One scalar each."""
         for name, value in metrics.items():
+            self.writer.add_scalar(name, value, step)
+        self.writer.flush()
+
+    def log_curve(self, name: str, points: Sequence[tuple[int, float]]) -> None:
+        """One scalar a point."""
+        for step, value in points:
             self.writer.add_scalar(name, value, step)
         self.writer.flush()
 
