@@ -65,9 +65,14 @@ def _empty_model(config: RunConfig, shape: Any) -> Any:
     import torch
     from transformers import AutoModelForCausalLM
 
-    options = {} if config.model.attention == "auto" else {"attn_implementation": config.model.attention}
+    attention = config.model.attention
+    options = {} if attention == "auto" else {"attn_implementation": attention}
     with torch.device("meta"), readable_failure(config.model.name):
-        return AutoModelForCausalLM.from_config(shape, **options)
+        try:
+            return AutoModelForCausalLM.from_config(shape, **options)
+        except ImportError as error:
+            message = f"model.attention: {attention} does not work here: {str(error).splitlines()[0]}"
+            raise ModelError(message, fix="model.attention: auto") from error
 
 
 def _held_bytes(config: RunConfig, model: Any, parameters: int, precision: str) -> float:
