@@ -28,7 +28,8 @@ def first_gradients(folder: Path, tokenizer: Any, out: Path, lora: bool, **setti
             caught.update({n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None})
 
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    model.model.layers[0].mlp.register_forward_hook(lambda *_: calls.__setitem__(0, calls[0] + 1))
+    # Before the layer: the second time torch stops as soon as it has what it needs.
+    model.model.layers[0].self_attn.register_forward_pre_hook(lambda *_: calls.__setitem__(0, calls[0] + 1))
     if lora:
         model = add_lora(model, LoraSection(r=4, target_modules=["q_proj", "down_proj"], lora_dropout=0.2), seed=0)
         for name, parameter in model.named_parameters():
