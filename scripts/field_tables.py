@@ -1,4 +1,4 @@
-"""Write src/eterna/config/field_tables.json: the fields of TrainingArguments and LoraConfig that pass through.
+"""Write src/eterna/config/field_tables.json: fields of TrainingArguments and LoraConfig, optimizers, schedules.
 
 Run it after widening the range of transformers or PEFT: `python scripts/field_tables.py [--check]`.
 """
@@ -12,9 +12,11 @@ from pathlib import Path
 
 import peft
 import transformers
+from transformers.trainer_utils import SchedulerType
+from transformers.training_args import OptimizerNames
 
 OUT = Path(__file__).parents[1] / "src" / "eterna" / "config" / "field_tables.json"
-# Fields whose value is not a plain YAML value.
+# Fields whose value is not a plain YAML value, and those that PEFT writes itself.
 NOT_PLAIN = {
     "runtime_config",
     "parallelism_config",
@@ -22,6 +24,13 @@ NOT_PLAIN = {
     "eva_config",
     "corda_config",
     "lora_ga_config",
+    "arrow_config",
+    "auto_mapping",
+    "base_model_name_or_path",
+    "inference_mode",
+    "peft_type",
+    "peft_version",
+    "revision",
 }
 
 
@@ -39,6 +48,8 @@ def main() -> int:
         "versions": {"transformers": transformers.__version__, "peft": peft.__version__},
         "training": fields_of(transformers.TrainingArguments),
         "lora": fields_of(peft.LoraConfig),
+        "optimizers": [name.value for name in OptimizerNames],
+        "schedules": [name.value for name in SchedulerType],
     }
     text = json.dumps(tables, indent=1, sort_keys=True) + "\n"
     if "--check" in sys.argv:

@@ -135,6 +135,11 @@ BAD = {
     "name of a world": (GOOD.replace("{path: a.jsonl}", "{world: examples, name: en}"), "belong to Hub data sets", "remove them"),
     "voice of a file": (GOOD.replace("{path: a.jsonl}", "{path: a.jsonl, voice: x}"), "voice belongs to", "world: examples"),
     "eval without data": (GOOD.replace("  eval: [{path: b.jsonl}]\n", "") + "  eval_strategy: steps\n", "data.eval is empty", "add a source"),
+    "optimizer": (GOOD + "  optim: adamw_torhc\n", "run.yaml:12:3: training.optim is 'adamw_torhc'", "did you mean 'adamw_torch'"),
+    "schedule": (GOOD + "  lr_scheduler_type: cosin\n", "training.lr_scheduler_type is 'cosin'", "did you mean 'cosine'"),
+    "4 bits, all trained": (GOOD.replace("{name: some/model}", "{name: m, quantization: nf4}").replace("lora:\n  r: 8\n  target_modules: [q_proj, v_proj]\n", ""), "cannot be trained", "add `lora:`"),
+    "4 bits, random": (GOOD.replace("{name: some/model}", "{name: m, quantization: nf4, init: random}"), "holds pretrained weights", "remove one"),
+    "4 bits, another type": (GOOD.replace("{name: some/model}", "{name: m, quantization: nf4, dtype: float16}"), "model.dtype is float16, but", "remove model.dtype"),
     "lora on random": (GOOD.replace("{name: some/model}", "{name: m, init: random}"), "LoRA on random weights", "remove the lora"),
 }  # fmt: skip
 

@@ -109,6 +109,24 @@ def test_precision_follows_the_hardware_and_says_why(monkeypatch: pytest.MonkeyP
         choose_precision("bf16")
 
 
+@pytest.mark.parametrize(("line", "name"), [("fp16: true", "training.fp16"), ("precision: fp16", "training.precision")])
+def test_a_precision_that_cannot_work_is_named_as_it_was_written(
+    run_values: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, name: str
+) -> None:
+    from eterna.config import load_config
+    from eterna.config.writing import to_yaml
+    from eterna.pipeline.plan import make_plan
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    file = tmp_path / "run.yaml"
+    text = to_yaml(run_values).replace("training:\n", f"training:\n  {line}\n")
+    file.write_text(text, encoding="utf-8")
+    number = text.splitlines().index(f"  {line}") + 1
+    with pytest.raises(ModelError, match=rf"run.yaml:{number}:3: {name} asks for fp16, but there is no GPU") as caught:
+        make_plan(load_config(file))
+    assert "training.precision: auto" in str(caught.value)
+
+
 @pytest.mark.parametrize("kind", ["Llama", "Mistral", "Qwen2", "Gemma", "Gemma2", "GPT2"])
 def test_the_common_architectures_train(kind: str, tiny_tokenizer: Any, tmp_path: Path, chat_file: Path) -> None:
     """Tiny random-weight models, through plan, LoRA, two steps and evaluation to a final/ that plain PEFT loads."""

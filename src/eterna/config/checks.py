@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from eterna.config.field_tables import OPTIMIZERS, SCHEDULES
 from eterna.config.reading import KeyPath, Marked
 from eterna.config.sections import METRICS, RunConfig, Source
 from eterna.errors import Problem
@@ -19,7 +20,8 @@ Finding = tuple[KeyPath, str, str]  # where, what is wrong, what to do
 
 def impossible_combinations(config: RunConfig, marked: Marked) -> list[Problem]:
     """One problem per combination found, each at the place of the key that is easiest to change."""
-    findings = [*_sources(config), *_training(config), *_model(config), *_evaluation(config)]
+    parts = (_sources, _training, _names, _quantization, _model, _evaluation)
+    findings = [finding for part in parts for finding in part(config)]
     return [Problem(message, marked.place_of(path), fix) for path, message, fix in findings]
 
 
@@ -66,6 +68,27 @@ def _training(config: RunConfig) -> Iterator[Finding]:
         yield ("tracking", "mlflow", "alias"), message, "choose a word such as candidate"
     if not training.fsdp and (training.model_extra or {}).get("fsdp_config"):
         yield ("training", "fsdp_config"), "training.fsdp_config is given, but training.fsdp is false", "add fsdp: true"
+
+
+def _names(config: RunConfig) -> Iterator[Finding]:
+    for key, known in (("optim", OPTIMIZERS), ("lr_scheduler_type", SCHEDULES)):
+        name = getattr(config.training, key)
+        if name not in known:
+            yield ("training", key), f"training.{key} is {shown(name)}", name_hint(name, known, limit=50)
+
+
+def _quantization(config: RunConfig) -> Iterator[Finding]:
+    if config.model.quantization == "none":
+        return
+    place, held = ("model", "quantization"), f"model.quantization: {config.model.quantization}"
+    if config.model.init == "random":
+        yield place, f"{held} holds pretrained weights, but model.init is random", "remove one of the two"
+    elif not config.lora:
+        message = f"{held} without a lora section: weights held in 4 bits cannot be trained"
+        yield place, message, "add `lora:` (QLoRA), or remove model.quantization for full fine-tuning"
+    if config.model.dtype != "auto":
+        message = f"model.dtype is {config.model.dtype}, but {held} holds the weights in 4 bits"
+        yield ("model", "dtype"), message, "remove model.dtype; training.precision sets the arithmetic"
 
 
 def _model(config: RunConfig) -> Iterator[Finding]:

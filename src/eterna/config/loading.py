@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
@@ -50,6 +50,8 @@ class LoadedConfig:
     """The file as written."""
     notes: tuple[str, ...] = ()
     """One line per old name understood."""
+    marked: Marked = field(default_factory=lambda: Marked({}))
+    """Where each setting was written, and by which name."""
 
     def resolved(self) -> dict[str, Any]:
         """Every value in force, as plain values."""
@@ -78,7 +80,7 @@ def load_config(
         _override(marked, dotted, text, f"command line, --{dotted}")
     notes = move_old_names(marked)
     marked.values.setdefault("name", _name_from(path))
-    return LoadedConfig(_checked(marked), path, path.read_text(encoding="utf-8-sig"), tuple(notes))
+    return LoadedConfig(_checked(marked), path, path.read_text(encoding="utf-8-sig"), tuple(notes), marked)
 
 
 def config_from_values(values: dict[str, Any]) -> LoadedConfig:
@@ -87,7 +89,7 @@ def config_from_values(values: dict[str, Any]) -> LoadedConfig:
 
     marked = Marked(_copy(values), {(): Place("values")})
     notes = move_old_names(marked)
-    return LoadedConfig(_checked(marked), None, to_yaml(values), tuple(notes))
+    return LoadedConfig(_checked(marked), None, to_yaml(values), tuple(notes), marked)
 
 
 def _copy(value: Any) -> Any:
@@ -186,8 +188,8 @@ def _key_hint(key: str, path: KeyPath, known: set[str]) -> str:
     here = nearest(key, known | {old[1] for old in OLD_NAMES if old[:1] == path and isinstance(old[1], str)})
     if here:
         return f"did you mean {'.'.join(map(str, (*path, here)))!r}?"
-    for name, field in RunConfig.model_fields.items():
-        section = _section_of(field.annotation)
+    for name, info in RunConfig.model_fields.items():
+        section = _section_of(info.annotation)
         if section and (match := nearest(key, set(section.model_fields) | set(FIELD_TABLES.get(name, {})))):
             return f"did you mean {name}.{match!r}? It belongs under `{name}:`"
     return name_hint(key, known)

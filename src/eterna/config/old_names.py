@@ -63,6 +63,7 @@ def move_old_names(marked: Marked) -> list[str]:
                 f"keep {'.'.join(map(str, new))} only",
             )
         target[new[1]] = converted
+        marked.renamed[new] = old
         marked.places[new] = marked.places.get(old, marked.places[()])
         notes.append(f"{'.'.join(map(str, old))} is now {'.'.join(map(str, new))}: {shown(converted)}")
     return notes

@@ -25,6 +25,8 @@ class Marked:
 
     values: Any
     places: dict[KeyPath, Place] = field(default_factory=dict)
+    renamed: dict[KeyPath, KeyPath] = field(default_factory=dict)
+    """Keys that were written by an older name, and that name."""
 
     def place_of(self, path: KeyPath) -> Place | None:
         """Where the value at `path` was written, or its nearest written parent."""
@@ -32,6 +34,10 @@ class Marked:
             if path[:length] in self.places:
                 return self.places[path[:length]]
         return None
+
+    def written(self, *path: str) -> tuple[str, Place | None]:
+        """What a setting is called where it was written (maybe by an older name), and where that is."""
+        return ".".join(map(str, self.renamed.get(path, path))), self.place_of(path)
 
 
 def read_yaml(path: Path) -> Marked:

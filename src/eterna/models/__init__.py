@@ -1,6 +1,6 @@
 """Load, adapt, generate with and save a causal language model."""
 
-from eterna.models.adapting import add_lora, trainable_share
+from eterna.models.adapting import add_lora, keeps_base, trainable_share
 from eterna.models.generating import Generated, generate, generate_batch, sampling_of
 from eterna.models.loading import (
     Precision,
@@ -10,22 +10,31 @@ from eterna.models.loading import (
     load_finished,
     load_model,
 )
+from eterna.models.memory import Activations, estimate_activations
+from eterna.models.quantizing import NF4_BYTES, check_quantization, held_as, quantized_layers
 from eterna.models.saving import save_finished
 from eterna.models.tokenizers import PLAIN_TEMPLATE, load_tokenizer
 
 __all__ = [
+    "NF4_BYTES",
     "PLAIN_TEMPLATE",
+    "Activations",
     "Generated",
     "Precision",
     "add_lora",
+    "check_quantization",
     "choose_precision",
+    "estimate_activations",
     "find_base_commit",
     "find_model",
     "generate",
     "generate_batch",
+    "held_as",
+    "keeps_base",
     "load_finished",
     "load_model",
     "load_tokenizer",
+    "quantized_layers",
     "sampling_of",
     "save_finished",
     "trainable_share",

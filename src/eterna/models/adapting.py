@@ -1,4 +1,4 @@
-"""LoRA by PEFT, with a check that every target exists."""
+"""LoRA by PEFT."""
 
 from __future__ import annotations
 
@@ -7,39 +7,51 @@ from typing import Any
 
 from eterna.config import LoraSection
 from eterna.errors import ModelError
-from eterna.text import name_hint
+from eterna.models.targets import check_lora
+
+# Settings with which a model without its adapter is not the base any more.
+CHANGES_BASE = ("layer_replication", "kasa_config")
+PLAIN_STARTS = (None, True, False, "gaussian", "orthogonal")
 
 
-def add_lora(model: Any, lora: LoraSection, seed: int, commit: str | None = None) -> Any:
-    """Wrap the model with adapters drawn from `seed`. Raises ModelError when a target matches no layer.
+def add_lora(
+    model: Any, lora: LoraSection, seed: int, commit: str | None = None, notes: list[str] | None = None
+) -> Any:
+    """Wrap the model with adapters drawn from `seed`. PEFT's warnings are added to `notes`.
 
     `commit` of a Hub model is written into the adapter, so that it finds the weights it was trained on.
+    Raises ConfigError or ModelError for what cannot work.
     """
     import torch
     from peft import LoraConfig, get_peft_model
 
     from eterna.seeding import seed_for
 
-    names = {name.rsplit(".", 1)[-1] for name, _ in model.named_modules() if name}
-    for target in lora.target_modules if isinstance(lora.target_modules, list) else []:
-        if not any(name == target or name.endswith(f".{target}") for name, _ in model.named_modules()):
-            leaves = {name for name in names if not name.isdigit()}
-            raise ModelError(
-                f"lora.target_modules names {target!r}, which this model does not have", fix=name_hint(target, leaves)
-            )
+    check_lora(model, lora)
     values = lora.model_dump(exclude_none=True)
     if lora.lora_alpha == int(lora.lora_alpha):
         values["lora_alpha"] = int(lora.lora_alpha)
     try:
-        with torch.random.fork_rng(), warnings.catch_warnings():
-            # PEFT sets fan_in_fan_out by itself where a layer is stored transposed (GPT-2) and warns about it.
-            warnings.filterwarnings("ignore", message="fan_in_fan_out is set to")
+        with torch.random.fork_rng(), warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
             torch.manual_seed(seed_for(seed, "lora"))
-            return get_peft_model(model, LoraConfig(**values), revision=commit)
+            adapted = get_peft_model(model, LoraConfig(**values), revision=commit)
     except (ValueError, TypeError) as error:
         raise ModelError(
             f"PEFT refuses the lora section: {str(error).splitlines()[0][:300]}", fix="see PEFT's LoraConfig"
         ) from error
+    said = [str(warning.message) for warning in caught if warning.category is UserWarning]
+    if notes is not None:
+        # PEFT sets fan_in_fan_out by itself where a layer is stored transposed (GPT-2) and says so.
+        notes += dict.fromkeys(text for text in said if not text.startswith("fan_in_fan_out is set to"))
+    return adapted
+
+
+def keeps_base(lora: LoraSection) -> bool:
+    """Whether the base is exactly what remains when the adapter is switched off."""
+    values = lora.model_dump()
+    start = values.get("init_lora_weights")
+    return lora.bias == "none" and start in PLAIN_STARTS and all(values.get(key) is None for key in CHANGES_BASE)
 
 
 def trainable_share(model: Any) -> tuple[int, int]:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from eterna.config import ModelSection
-from eterna.errors import ModelError
+from eterna.errors import ModelError, Place
 from eterna.hub import LOCAL, find_commit
+from eterna.models.quantizing import nf4_settings
 from eterna.seeding import seed_for
 from eterna.text import name_hint, shown
 
@@ -27,8 +28,13 @@ class Precision:
     reason: str
 
 
-def choose_precision(wanted: str, use_cpu: bool = False) -> Precision:
-    """Resolve `auto` by the hardware; refuse what cannot work. Raises ModelError naming the setting and the way out."""
+def choose_precision(
+    wanted: str, use_cpu: bool = False, name: str = "training.precision", place: Place | None = None
+) -> Precision:
+    """Resolve `auto` by the hardware; refuse what cannot work.
+
+    name, place: how and where the user wrote the setting. Raises ModelError naming both and the way out.
+    """
     import torch
 
     cuda = torch.cuda.is_available() and not use_cpu
@@ -40,11 +46,14 @@ def choose_precision(wanted: str, use_cpu: bool = False) -> Precision:
         return Precision("fp16", "the GPU has no bfloat16")
     if wanted == "fp16" and not cuda:
         raise ModelError(
-            "training.precision is fp16, but there is no GPU here",
-            fix="precision: auto (or bf16, fp32) on this machine",
+            f"{name} asks for fp16, but there is no GPU here",
+            place,
+            "training.precision: auto (or bf16, fp32) in its place",
         )
     if wanted == "bf16" and cuda and not torch.cuda.is_bf16_supported(including_emulation=False):
-        raise ModelError("training.precision is bf16, but this GPU has no bfloat16", fix="precision: auto or fp16")
+        raise ModelError(
+            f"{name} asks for bf16, but this GPU has no bfloat16", place, "training.precision: auto (or fp16, fp32)"
+        )
     return Precision(wanted, "asked for")
 
 
@@ -131,7 +140,7 @@ def load_model(section: ModelSection, precision: str, seed: int, train_all: bool
     """The model, on the CPU, ready to be trained or adapted.
 
     Weights that are trained are float32; a frozen base under LoRA may be held in bfloat16 or float16 (dtype: auto
-    takes the forward pass's type then). `init: random` draws new weights from `seed`.
+    takes the forward pass's type then), or in 4 bits. `init: random` draws new weights from `seed`.
     """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
@@ -139,6 +148,8 @@ def load_model(section: ModelSection, precision: str, seed: int, train_all: bool
     source, found = find_model(section.name), hub_options(section)
     dtype = _dtype(section.dtype, precision, train_all)
     options: dict[str, Any] = {"dtype": dtype}
+    if section.quantization == "nf4":
+        options["quantization_config"] = nf4_settings(precision)
     if section.attention != "auto":
         options["attn_implementation"] = section.attention
     with readable_failure(section.name):
@@ -151,7 +162,7 @@ def load_model(section: ModelSection, precision: str, seed: int, train_all: bool
             if Path(source).is_dir():
                 check_weights(Path(source))
             model = AutoModelForCausalLM.from_pretrained(source, **found, **options)
-    return model
+    return prepare_quantized(model) if section.quantization == "nf4" else model
 
 
 def _dtype(wanted: str, precision: str, train_all: bool) -> Any:

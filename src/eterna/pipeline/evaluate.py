@@ -10,8 +10,8 @@ from eterna.config import RunConfig
 from eterna.data import prepare_data, read_sources
 from eterna.errors import CanonError, RunError
 from eterna.evaluation import Breach
-from eterna.models import load_finished
-from eterna.pipeline.measuring import Compared, Measurer, base_of, held_type
+from eterna.models import held_as, load_finished
+from eterna.pipeline.measuring import Compared, Measurer, base_of
 from eterna.pipeline.quiet import quiet_libraries
 from eterna.reports import write_report
 from eterna.runs import RunFolder, Score
@@ -46,7 +46,7 @@ def evaluate(path: Path) -> Evaluated:
     measurer = Measurer(config, world, read, data, tokenizer)
     tuned = measurer.measure(model, tempt=True)
     with base_of(config, model) as base:
-        compared = measurer.compare(measurer.measure(base), tuned, held_type(model))
+        compared = measurer.compare(measurer.measure(base), tuned, held_as(model))
     keep(run, compared)
     write_report(run)
     return Evaluated(run, compared.scores, compared.breaches)

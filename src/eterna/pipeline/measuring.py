@@ -31,7 +31,7 @@ from eterna.evaluation import (
     score_replies,
     summarize,
 )
-from eterna.models import Generated, load_model
+from eterna.models import Generated, held_as, keeps_base, load_model
 from eterna.runs import Score
 from eterna.world import Canon, Context, Scene, Turn, World, build_messages, load_canon
 from eterna.world.schema import PLAYER
@@ -222,17 +222,13 @@ class Measurer:
 @contextmanager
 def base_of(config: RunConfig, tuned: Any) -> Iterator[Any]:
     """The model that training began with, beside the tuned one in memory: adapters off, or loaded again."""
-    if config.lora and not config.lora.modules_to_save and config.lora.bias == "none":
+    if config.lora and keeps_base(config.lora):
         with tuned.disable_adapter():
             yield tuned
         return
-    base = load_model(config.model, "fp32", config.training.seed, train_all=True)
+    section = config.model.model_copy(update={"quantization": "nf4" if held_as(tuned) == "nf4" else "none"})
+    base = load_model(section, "fp32", config.training.seed, train_all=True)
     yield base.to(next(tuned.parameters()).device)
-
-
-def held_type(model: Any) -> str:
-    """The type the first weights are held in, for signatures."""
-    return str(next(model.parameters()).dtype).removeprefix("torch.")
 
 
 def _versions() -> str:

@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING, Any
 from eterna.config import LoadedConfig, RunConfig
 from eterna.data import PreparedData, ReadSource, SourceReport, prepare_data, read_sources
 from eterna.errors import ConfigError, ModelError
-from eterna.models import Precision, add_lora, choose_precision, find_model, load_tokenizer, trainable_share
+from eterna.models import Precision, choose_precision, find_model, load_tokenizer
 from eterna.models.loading import check_weights, hub_options, readable_failure
+from eterna.pipeline.sizing import Size, describe_memory, measure_size
 from eterna.seeding import order_of_epoch
 from eterna.text import plural
 from eterna.world import World, find_world, load_world
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-ADAM_BYTES = 8  # two float32 moments for each trained parameter
 
 
 @dataclass
@@ -35,8 +34,9 @@ class Plan:
     arguments: Any
     """transformers' TrainingArguments."""
     steps: int
-    parameters: int
-    trained_parameters: int
+    rates: list[float] | None
+    """Learning rate of each step; None where it follows the results."""
+    size: Size
     notes: list[str]
 
     @property
@@ -47,10 +47,12 @@ class Plan:
 
 def make_plan(loaded: LoadedConfig) -> Plan:
     """Check and prepare everything that needs no weights. Raises UserError."""
-    from eterna.training import build_arguments
+    from eterna.training import build_arguments, plan_schedule
 
     config = loaded.config
-    precision = choose_precision(config.training.precision, bool(getattr(config.training, "use_cpu", False)))
+    name, place = loaded.marked.written("training", "precision")
+    use_cpu = bool(getattr(config.training, "use_cpu", False))
+    precision = choose_precision(config.training.precision, use_cpu, name, place)
     arguments = build_arguments(config.training, precision.name, bool(config.data.eval))
     world = load_world(find_world(config.world)) if config.world else None
     read = read_sources(config.data, world)  # before the model's files, which may have to come over the network
@@ -59,12 +61,13 @@ def make_plan(loaded: LoadedConfig) -> Plan:
     check_vocabulary(config, shape, tokenizer)
     room = config.data.max_length - config.generation.max_new_tokens
     data = prepare_data(read, config.data, tokenizer, count_items(config), room)
-    parameters, trained = count_parameters(config, shape)
+    size = measure_size(config, shape, arguments, precision.name)
     steps = count_steps(config, data, arguments.world_size)
     if steps < 1:
         raise ConfigError("the run would make no optimizer step", fix="raise training.num_train_epochs or max_steps")
-    notes = [*loaded.notes, *notes]
-    return Plan(loaded, tokenizer, world, read, data, precision, arguments, steps, parameters, trained, notes)
+    rates = plan_schedule(arguments, steps)
+    notes = [*loaded.notes, *notes, *size.notes]
+    return Plan(loaded, tokenizer, world, read, data, precision, arguments, steps, rates, size, notes)
 
 
 def count_items(config: RunConfig) -> int:
@@ -101,22 +104,6 @@ def check_vocabulary(config: RunConfig, shape: Any, tokenizer: Any) -> None:
         )
 
 
-def count_parameters(config: RunConfig, shape: Any) -> tuple[int, int]:
-    """(all, trained) parameters, counted on a model without storage."""
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    with torch.device("meta"), readable_failure(config.model.name):
-        model = AutoModelForCausalLM.from_config(shape)
-    if config.lora:
-        before = sum(parameter.numel() for parameter in model.parameters())
-        with torch.device("meta"):
-            trained, everything = trainable_share(add_lora(model, config.lora, config.training.seed))
-        return before, trained if everything > before else before
-    everything = trainable_share(model)[1]
-    return everything, everything
-
-
 def count_steps(config: RunConfig, data: PreparedData, processes: int) -> int:
     """Optimizer steps of the run, over all processes, as transformers counts them."""
     training = config.training
@@ -130,11 +117,14 @@ def count_steps(config: RunConfig, data: PreparedData, processes: int) -> int:
 
 def show_plan(plan: Plan, console: Console) -> None:
     """The plan in plain lines."""
+    from eterna.training import describe_schedule
+
     config = plan.config
     lines = [("run", f"{config.name} -> {config.training.output_dir}"), ("model", _model_line(plan))]
     lines.append(("precision", f"{plan.precision.name} ({plan.precision.reason})"))
     lines += [(report.part, _source_line(report)) for report in plan.data.reports]
-    lines += [("steps", _steps_line(plan)), ("memory", _memory_line(plan))]
+    lines += [("steps", _steps_line(plan)), ("rate", describe_schedule(plan.arguments, plan.rates))]
+    lines.append(("memory", describe_memory(plan.size, config.training.activation_checkpointing)))
     lines += [("note", note) for note in plan.notes]
     for name, text in lines:
         console.print(f"{name:<10}{text}", highlight=False, markup=False, soft_wrap=True)
@@ -143,10 +133,13 @@ def show_plan(plan: Plan, console: Console) -> None:
 def _model_line(plan: Plan) -> str:
     config = plan.config
     method = f"LoRA r={config.lora.r}" if config.lora else "full fine-tuning"
+    if config.lora and config.model.quantization != "none":
+        method = f"Q{method} on {config.model.quantization}"
     if config.model.init == "random":
         method = "from random weights"
-    share = f"{plan.trained_parameters:,} trained ({plan.trained_parameters / plan.parameters:.1%})"
-    return f"{config.model.name}: {plan.parameters:,} parameters, {share}, {method}"
+    size = plan.size
+    share = f"{size.trained:,} trained ({size.trained / size.parameters:.1%})"
+    return f"{config.model.name}: {size.parameters:,} parameters, {share}, {method}"
 
 
 def _source_line(report: SourceReport) -> str:
@@ -162,11 +155,4 @@ def _source_line(report: SourceReport) -> str:
 def _steps_line(plan: Plan) -> str:
     training = plan.config.training
     batch = plural(training.per_device_train_batch_size * training.gradient_accumulation_steps, "example")
-    schedule = f"{training.lr_scheduler_type} from {training.learning_rate:g}"
-    return f"{plan.steps:,} of {batch} per process, {schedule}, {training.optim}"
-
-
-def _memory_line(plan: Plan) -> str:
-    held = 2 if plan.config.lora and plan.precision.name != "fp32" else 4
-    memory = plan.parameters * held + plan.trained_parameters * (4 + ADAM_BYTES)
-    return f"{memory / 2**20:,.0f} MiB for weights, gradients and optimizer; activations come on top"
+    return f"{plan.steps:,} of {batch} per process, {training.optim}"

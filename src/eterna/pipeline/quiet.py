@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 
@@ -21,3 +22,6 @@ def quiet_libraries() -> None:
     # Warnings of one library about another's names are nothing a user can act on.
     for library in ("transformers", "peft", "accelerate"):
         warnings.filterwarnings("ignore", category=FutureWarning, module=library)
+    # What bitsandbytes has to say about an optimizer stands in the plan; else it only misses faster kernels.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=UserWarning, module="bitsandbytes")

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from eterna.config import LoadedConfig, RunConfig
 from eterna.errors import Problem, RunError
 from eterna.evaluation import Breach, ItemLoss, composite_of
-from eterna.models import add_lora, find_base_commit, load_model, save_finished
+from eterna.models import add_lora, find_base_commit, held_as, load_model, save_finished
 from eterna.pipeline.choosing import Choice
 from eterna.pipeline.evaluate import keep
-from eterna.pipeline.measuring import Measurer, base_of, held_type
+from eterna.pipeline.measuring import Measurer, base_of
 from eterna.pipeline.plan import Plan, make_plan, show_plan
 from eterna.pipeline.quiet import quiet_libraries
 from eterna.reports import write_report
@@ -228,6 +228,8 @@ class _Training:
         return [EarlyStoppingCallback(patience, threshold)] if patience else []
 
     def _open(self, checkpoint: Path | None) -> Trackers:
+        from eterna.training import thin_schedule
+
         config = self.config
         if not self.is_main:
             return Trackers(self.say)
@@ -241,6 +243,10 @@ class _Training:
         self.run.write_status("running", 0)
         folder = Path(config.tracking.tensorboard_dir or self.run.path / "logs")
         trackers = open_trackers(config.training.report_to, folder, config.name, config.tracking, self.say)
+        if checkpoint is None and self.plan.rates:
+            points = thin_schedule(self.plan.rates)
+            self.run.write_schedule(points)
+            trackers.log_curve("plan/learning_rate", points)
         hashes = {f"data.{number}.sha256": report.sha256 for number, report in enumerate(self.plan.data.reports)}
         trackers.log_parameters(flat(self.plan.loaded.resolved()) | hashes)
         for name in ("resolved.yaml", "data.json", "environment.json"):
@@ -303,7 +309,7 @@ class _Training:
         latest = self.latest if chosen in (None, self.latest_step) else None
         tuned = self.measurer.measure(model, latest, tempt=True)
         with base_of(config, model) as base:
-            compared = self.measurer.compare(self.measurer.measure(base, self.base), tuned, held_type(model))
+            compared = self.measurer.compare(self.measurer.measure(base, self.base), tuned, held_as(model))
         if self.is_main:
             keep(self.run, compared)
         self.breaches = compared.breaches

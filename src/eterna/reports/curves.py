@@ -25,6 +25,8 @@ class Line:
     colour: str
     marked: bool = False
     """Few points, each shown with a dot; the lowest is the best."""
+    planned: bool = False
+    """Known before training: drawn as a broken line."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,10 @@ CHARTS = (
         "learning-rate",
         "Learning rate",
         "learning rate",
-        (Line("train/learning_rate", "learning rate", FIRST),),
+        (
+            Line("train/learning_rate", "learning rate", FIRST),
+            Line("plan/learning_rate", "planned", SECOND, planned=True),
+        ),
         NO_TRAIN,
     ),
     Chart(
@@ -165,7 +170,8 @@ def _plot(axes: Any, chart: Chart, curves: list[tuple[Line, Points]]) -> None:
     for line, points in curves:
         steps, values = zip(*points, strict=True)
         dots = {"marker": "o", "markersize": 3} if line.marked or len(points) == 1 else {}
-        axes.plot(steps, values, color=line.colour, linewidth=1.4, label=line.label, gid=line.key, **dots)
+        dashes = {"linestyle": (0, (4, 3))} if line.planned else {}
+        axes.plot(steps, values, color=line.colour, linewidth=1.4, label=line.label, gid=line.key, **dots, **dashes)
         if line.marked:
             step, value = best(points)
             ring = {"marker": "o", "markersize": 9, "markerfacecolor": "none", "markeredgewidth": 1.3}
@@ -178,7 +184,7 @@ def _plot(axes: Any, chart: Chart, curves: list[tuple[Line, Points]]) -> None:
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(FuncFormatter(tick))
     axes.grid(axis="y", color=INK, alpha=0.15, linewidth=0.6)
-    if any(line.marked for line, _ in curves):
+    if len(curves) > 1 or any(line.marked for line, _ in curves):
         axes.legend(frameon=False)
 
 

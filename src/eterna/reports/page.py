@@ -43,7 +43,8 @@ def build_report(run: RunFolder) -> str:
     config = _config(run)
     rows = score_rows(run.scores())
     probes = probes_of(run.samples())
-    charts = draw_all(run.metrics())
+    planned = [{"step": step, "plan/learning_rate": rate} for step, rate in run.schedule()]
+    charts = draw_all([*run.metrics(), *planned])
     path = _near(run.path)
     return (
         load_templates()

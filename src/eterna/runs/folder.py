@@ -4,6 +4,7 @@
     resolved.yaml       every value in force
     environment.json    versions and machine
     data.json           sources with their content hashes and counts
+    schedule.json       the planned learning rates: {"steps": [..], "learning_rates": [..]}
     metrics.jsonl       one row per log line: {"step": .., "epoch": .., "train/loss": ..}
     samples.jsonl       one row per probe and evaluation: {"step": .., "probe": .., "messages": [..], "reply": ..}
     scores.json         base against tuned
@@ -102,6 +103,16 @@ class RunFolder:
     def status(self) -> dict[str, Any]:
         """The last status written."""
         return self._read_json("status.json")
+
+    def write_schedule(self, points: Iterable[tuple[int, float]]) -> None:
+        """The planned learning rate at some steps."""
+        steps, rates = zip(*points, strict=True)
+        write_json(self.path / "schedule.json", {"format": FORMAT, "steps": steps, "learning_rates": rates})
+
+    def schedule(self) -> list[tuple[int, float]]:
+        """(step, planned learning rate), or an empty list where it could not be planned."""
+        record = self._read_json("schedule.json")
+        return list(zip(record.get("steps", []), record.get("learning_rates", []), strict=True))
 
     def add_metrics(self, row: dict[str, Any]) -> None:
         """Append a row of figures; the wall-clock time is added."""

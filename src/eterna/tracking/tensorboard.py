@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,12 @@ class TensorBoardTracker:
         """One scalar each."""
         self.figures |= metrics
         for name, value in metrics.items():
+            self.writer.add_scalar(name, value, step)
+        self.writer.flush()
+
+    def log_curve(self, name: str, points: Sequence[tuple[int, float]]) -> None:
+        """One scalar a point."""
+        for step, value in points:
             self.writer.add_scalar(name, value, step)
         self.writer.flush()
 

@@ -18,6 +18,9 @@ class Tracker(Protocol):
     def log_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
         """Figures at an optimizer step."""
 
+    def log_curve(self, name: str, points: Sequence[tuple[int, float]]) -> None:
+        """A whole curve at once, (step, figure), at most 1000 points."""
+
     def log_text(self, step: int, name: str, text: str) -> None:
         """A sample reply."""
 
@@ -72,6 +75,10 @@ class Trackers:
     def log_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
         """See Tracker."""
         self._each(lambda tracker: tracker.log_metrics(step, metrics))
+
+    def log_curve(self, name: str, points: Sequence[tuple[int, float]]) -> None:
+        """See Tracker."""
+        self._each(lambda tracker: tracker.log_curve(name, points))
 
     def log_text(self, step: int, name: str, text: str) -> None:
         """See Tracker."""

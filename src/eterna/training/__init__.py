@@ -3,8 +3,21 @@
 from eterna.training.arguments import build_arguments
 from eterna.training.interrupt import Interrupt
 from eterna.training.loss import weighted_loss_sum
+from eterna.training.optimizer import probe_optimizer
 from eterna.training.progress import Progress
 from eterna.training.recording import Recorder
+from eterna.training.schedule import describe_schedule, plan_schedule, thin_schedule
 from eterna.training.trainer import EternaTrainer
 
-__all__ = ["EternaTrainer", "Interrupt", "Progress", "Recorder", "build_arguments", "weighted_loss_sum"]
+__all__ = [
+    "EternaTrainer",
+    "Interrupt",
+    "Progress",
+    "Recorder",
+    "build_arguments",
+    "describe_schedule",
+    "plan_schedule",
+    "probe_optimizer",
+    "thin_schedule",
+    "weighted_loss_sum",
+]

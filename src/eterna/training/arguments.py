@@ -11,6 +11,12 @@ from eterna.config import OWN_TRACKERS, TrainingSection
 from eterna.errors import ConfigError, Problem
 from eterna.text import name_hint, shown
 
+# What some versions of transformers in our range call differently.
+OLDER_NAMES = {
+    "activation_checkpointing": "gradient_checkpointing",
+    "activation_checkpointing_kwargs": "gradient_checkpointing_kwargs",
+}
+
 # Decided by Eterna, whatever the version's default.
 FIXED: dict[str, Any] = {
     "remove_unused_columns": False,
@@ -37,6 +43,7 @@ def build_arguments(training: TrainingSection, precision: str, has_eval: bool) -
         values.setdefault("use_cpu", True)
     values["report_to"] = foreign_trackers(training.report_to) or "none"
     known = {field.name for field in dataclasses.fields(transformers.TrainingArguments)}
+    values = {name if name in known else OLDER_NAMES.get(name, name): value for name, value in values.items()}
     if unknown := sorted(set(values) - known):
         version = transformers.__version__
         raise ConfigError(
