@@ -7,34 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eterna.config import LoadedConfig, RunConfig
-from eterna.errors import Problem, RunError
+from eterna.config import LoadedConfig
 from eterna.evaluation import ItemLoss, answer_probes, perplexity_scores, score_items, summarize
 from eterna.models import add_lora, load_model, save_finished
 from eterna.pipeline.evaluate import score_base, signature
+from eterna.pipeline.hub import upload
 from eterna.pipeline.plan import Plan, make_plan, show_plan
 from eterna.pipeline.quiet import quiet_libraries
+from eterna.pipeline.resuming import check_same_data, find_checkpoint
 from eterna.reports import write_report
 from eterna.runs import RunFolder, Score, environment_record
-from eterna.text import shown
 from eterna.tracking import Trackers, open_trackers
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-# Settings that may differ between a run and its resumption: they change no weight.
-FREE_TO_CHANGE = {"name", "evaluation", "generation", "tracking"}
-FREE_IN_TRAINING = {
-    "output_dir",
-    "logging_steps",
-    "save_steps",
-    "save_strategy",
-    "save_total_limit",
-    "eval_steps",
-    "eval_strategy",
-    "report_to",
-    "per_device_eval_batch_size",
-}
 
 
 @dataclass
@@ -62,7 +48,7 @@ def train(loaded: LoadedConfig, console: Console, resume: bool = False, dry_run:
     if dry_run:
         console.print("dry run: nothing was loaded or written", highlight=False)
         return None
-    if resume:
+    if run.is_used():
         check_same_data(run, plan)
     # No process may find the folder taken by the first one's own records.
     PartialState().wait_for_everyone()
@@ -72,68 +58,6 @@ def train(loaded: LoadedConfig, console: Console, resume: bool = False, dry_run:
     if plan.config.lora:
         model = add_lora(model, plan.config.lora, plan.config.training.seed)
     return _Training(plan, run, model, console).go(checkpoint)
-
-
-def find_checkpoint(run: RunFolder, loaded: LoadedConfig, resume: bool) -> Path | None:
-    """The checkpoint to go on from. Raises RunError when there is none, or the folder is taken."""
-    if not run.is_used():
-        if resume:
-            raise RunError(f"{run.path} holds no run to resume", fix="leave --resume out to start it")
-        if run.path.exists() and not run.path.is_dir():
-            raise RunError(f"{run.path} is a file, not a folder", fix="choose another training.output_dir")
-        return None
-    if not resume:
-        raise RunError(
-            f"{run.path} already holds a run",
-            fix="add --resume to go on with it, or choose another training.output_dir",
-        )
-    if run.status().get("state") == "finished":
-        raise RunError(f"the run in {run.path} is finished", fix=f"look at it: eterna report {run.path}")
-    differences = list(config_differences(run.config(), loaded.config))
-    if differences:
-        raise RunError(
-            [
-                Problem(line, fix="resume with the settings of the run, or choose another training.output_dir")
-                for line in differences
-            ]
-        )
-    checkpoints = run.checkpoints()
-    return checkpoints[-1] if checkpoints else None
-
-
-def config_differences(old: RunConfig, new: RunConfig) -> list[str]:
-    """Settings that would change the weights of a resumed run, one line each."""
-    lines = []
-    before, after = old.model_dump(mode="json"), new.model_dump(mode="json")
-    for section in before.keys() - FREE_TO_CHANGE:
-        left, right = before[section], after[section]
-        if section == "training":
-            left = {key: value for key, value in left.items() if key not in FREE_IN_TRAINING}
-            right = {key: value for key, value in right.items() if key not in FREE_IN_TRAINING}
-        if isinstance(left, dict) and isinstance(right, dict):
-            lines += [
-                f"{section}.{key} was {shown(left.get(key))} and is now {shown(right.get(key))}"
-                for key in sorted(left.keys() | right.keys())
-                if left.get(key) != right.get(key)
-            ]
-        elif left != right:
-            lines.append(f"{section} was {shown(left)} and is now {shown(right)}")
-    return lines
-
-
-def check_same_data(run: RunFolder, plan: Plan) -> None:
-    """Refuse to resume on data that changed since the run began."""
-    before = {(item["part"], item["name"]): item["sha256"] for item in run.data().get("sources", [])}
-    now = {(report.part, report.name): report.sha256 for report in plan.data.reports}
-    changed = [name for (part, name), sha in now.items() if part == "train" and before.get((part, name)) != sha]
-    if changed:
-        raise RunError(
-            Problem(
-                f"{name} has changed since the run began",
-                fix="restore it, or start a new run in another training.output_dir",
-            )
-            for name in changed
-        )
 
 
 class _Training:
@@ -156,7 +80,8 @@ class _Training:
         config, arguments = self.config, self.plan.arguments
         trackers = self._open(checkpoint)
         recorder = Recorder(self.run, trackers)
-        progress = Progress(self.console, recorder)
+        asked = config.training.model_extra or {}
+        progress = Progress(self.console, recorder, live=not asked.get("disable_tqdm"))
         interrupt = Interrupt()
         trainer = EternaTrainer(
             self.model,
@@ -197,7 +122,7 @@ class _Training:
         config = self.config
         if not self.is_main:
             return Trackers(self.say)
-        if checkpoint is None:
+        if not self.run.is_used():
             self.run.start(
                 self.plan.loaded,
                 environment_record(),
@@ -206,7 +131,8 @@ class _Training:
         self.run.drop_after(int(checkpoint.name.rpartition("-")[2]) if checkpoint else -1)
         self.run.write_status("running", 0)
         folder = Path(config.tracking.tensorboard_dir or self.run.path / "logs")
-        trackers = open_trackers(config.training.report_to, folder, config.name, config.tracking, self.say)
+        name = (config.training.model_extra or {}).get("run_name") or config.name
+        trackers = open_trackers(config.training.report_to, folder, name, config.tracking, self.say)
         trackers.log_parameters(flat(self.plan.loaded.resolved()))
         reports = enumerate(self.plan.data.reports)
         trackers.log_parameters({f"data.{number}.sha256": report.sha256 for number, report in reports})
@@ -248,13 +174,20 @@ class _Training:
         from eterna.data import Encoder
 
         config, step = self.config, trainer.state.global_step
-        if config.data.eval and self.latest_step != step:
+        best = trainer.best_step_loaded()
+        if best not in (None, self.latest_step):
+            self.say(f"checkpoint-{best} is the best and becomes the final model")
+            window, batch = config.data.max_length, config.training.per_device_eval_batch_size
+            self.latest = score_items(trainer.model, self.plan.data.eval, window, batch)
+        elif config.data.eval and self.latest_step != step:
             trainer.evaluate()
         if not self.is_main:
             return []
         model = trainer.accelerator.unwrap_model(trainer.model)
         stop = Encoder(self.plan.tokenizer).stop_tokens(model.generation_config)
         save_finished(model, self.plan.tokenizer, self.run.final, stop, config.generation.max_new_tokens)
+        if self.plan.arguments.push_to_hub:
+            self.say(f"uploaded to {upload(self.run.final, trainer)}")
         if not config.data.eval:
             return []
         base = self.base or score_base(config, self.plan.data.eval, model)

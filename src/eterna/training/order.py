@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from torch.utils.data import Sampler
 
@@ -10,13 +10,20 @@ from eterna.seeding import order_of_epoch
 
 
 class EpochOrder(Sampler[int]):  # type: ignore[misc]
-    """Yields the positions of the current epoch.
+    """Yields the positions of the current epoch; `arrange` may put them into another order.
 
     The epoch is set through `start_epoch`, on purpose not named `set_epoch`: accelerate calls a method of that name
     with its own count, which starts from 0 again after a resume (accelerate issue 4071).
     """
 
-    def __init__(self, ids: Sequence[str], weights: Sequence[float], seed: int) -> None:
+    def __init__(
+        self,
+        ids: Sequence[str],
+        weights: Sequence[float],
+        seed: int,
+        arrange: Callable[[list[int]], list[int]] = list,
+    ) -> None:
+        self.arrange = arrange
         self.ids = list(ids)
         self.weights = list(weights)
         self.seed = seed
@@ -27,8 +34,12 @@ class EpochOrder(Sampler[int]):  # type: ignore[misc]
         """Use the order of this epoch from the next iteration on."""
         self.epoch = epoch
 
+    def positions(self) -> list[int]:
+        """All positions of the current epoch."""
+        return self.arrange(order_of_epoch(self.ids, self.weights, self.seed, self.epoch))
+
     def __len__(self) -> int:
         return self.length
 
     def __iter__(self) -> Iterator[int]:
-        return iter(order_of_epoch(self.ids, self.weights, self.seed, self.epoch))
+        return iter(self.positions())
