@@ -94,5 +94,5 @@ def test_an_old_name_beside_its_new_one_is_refused() -> None:
 @pytest.mark.parametrize("name", ["hub_token", "push_to_hub_token"])
 def test_a_token_is_written_nowhere(name: str) -> None:
     loaded = load(**{name: "hf_secret"})
-    assert (loaded.config.training.model_extra or {})["hub_token"] == "hf_secret"
+    assert "hf_secret" in (loaded.config.training.model_extra or {}).values()
     assert "hf_secret" not in to_yaml(loaded.resolved()) + loaded.text + " ".join(loaded.notes)
