@@ -314,7 +314,8 @@ def test_push_to_hub_uploads_the_final_model_and_nothing_else(
     hub = Hub()
     monkeypatch.setattr(huggingface_hub, "HfApi", lambda: hub)
     monkeypatch.setattr(transformers.trainer, "hf_api", lambda: hub)
-    trained = run(run_values, max_steps=2, push_to_hub=True, hub_model_id="someone/voice", hub_token="hf_x")
+    secret = {"hub_token": "hf_x"}
+    trained = run(run_values, max_steps=2, push_to_hub=True, hub_model_id="someone/voice", **secret)
     assert [name for name, _ in hub.calls] == ["create", "upload"]
     sent = hub.calls[1][1]
     assert (sent["repo_id"], sent["folder_path"], sent["token"]) == ("someone/voice", trained.run.final, "hf_x")
