@@ -96,5 +96,9 @@ class RunError(UserError):
     """A run folder is missing something, or holds another run."""
 
 
+class EternaWarning(UserWarning):
+    """Something is understood another way than it was written in a script: an old name, a tokenizer made fit."""
+
+
 class TrainingFailedError(EternaError, RuntimeError):
     """Training stopped because going on would have spoilt the model (a loss that is not a number)."""

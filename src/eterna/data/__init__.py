@@ -2,6 +2,7 @@
 
 from eterna.data.encoding import Encoded, Encoder
 from eterna.data.prepare import PreparedData, Probe, SourceReport, prepare_data, read_sources
+from eterna.data.rows import read_rows
 from eterna.data.sources import RawExample, read_source
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "RawExample",
     "SourceReport",
     "prepare_data",
+    "read_rows",
     "read_source",
     "read_sources",
 ]

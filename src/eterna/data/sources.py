@@ -112,7 +112,7 @@ def _json_lines(path: Path, form: str, columns: Columns) -> Iterator[RawExample]
     seen: dict[str, Place] = {}
     for number, row in read_json_lines(path):
         place = Place(str(path), number)
-        example = row if isinstance(row, Problem) else _example(row, place, form, columns)
+        example = row if isinstance(row, Problem) else example_of_row(row, place, form, columns)
         if isinstance(example, Problem):
             problems.append(example)
             continue
@@ -130,7 +130,8 @@ def _json_lines(path: Path, form: str, columns: Columns) -> Iterator[RawExample]
         raise DataError(problems)
 
 
-def _example(row: dict[str, Any], place: Place, form: str, columns: Columns) -> RawExample | Problem:
+def example_of_row(row: dict[str, Any], place: Place, form: str, columns: Columns) -> RawExample | Problem:
+    """One row as an example, or what is wrong with it."""
     name = row.get(columns.id)
     if name is not None and not (isinstance(name, str | int) and str(name)):
         return Problem(f"{columns.id} is {shown(name)}", place, "an id is text or a number")

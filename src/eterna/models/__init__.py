@@ -9,8 +9,8 @@ from eterna.models.loading import (
     load_finished,
     load_model,
 )
-from eterna.models.saving import save_finished
-from eterna.models.tokenizers import PLAIN_TEMPLATE, load_tokenizer
+from eterna.models.saving import copy_finished, make_base_absolute, save_finished, set_stop_tokens
+from eterna.models.tokenizers import PLAIN_TEMPLATE, load_tokenizer, repair_tokenizer
 
 __all__ = [
     "PLAIN_TEMPLATE",
@@ -18,12 +18,16 @@ __all__ = [
     "Precision",
     "add_lora",
     "choose_precision",
+    "copy_finished",
     "find_model",
     "generate",
     "load_finished",
     "load_model",
     "load_tokenizer",
+    "make_base_absolute",
+    "repair_tokenizer",
     "sampling_of",
     "save_finished",
+    "set_stop_tokens",
     "trainable_share",
 ]

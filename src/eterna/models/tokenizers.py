@@ -27,10 +27,11 @@ def load_tokenizer(section: ModelSection) -> tuple[Any, list[str]]:
     source = find_model(section.name)
     with readable_failure(section.name):
         tokenizer = AutoTokenizer.from_pretrained(source, revision=section.revision)
-    return tokenizer, _repair(tokenizer, section.name)
+    return tokenizer, repair_tokenizer(tokenizer, section.name)
 
 
-def _repair(tokenizer: Any, name: str) -> list[str]:
+def repair_tokenizer(tokenizer: Any, name: str) -> list[str]:
+    """Give a tokenizer what training needs, in place. Returns one line per repair; raises ModelError."""
     notes = []
     if not tokenizer.is_fast:
         raise ModelError(

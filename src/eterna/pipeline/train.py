@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eterna.config import LoadedConfig
 from eterna.evaluation import ItemLoss, answer_probes, perplexity_scores, score_items, summarize
-from eterna.models import add_lora, load_model, save_finished
+from eterna.models import add_lora, load_finished, load_model, save_finished
 from eterna.pipeline.evaluate import score_base, signature
 from eterna.pipeline.hub import upload
 from eterna.pipeline.plan import Plan, make_plan, show_plan
@@ -31,6 +32,20 @@ class Trained:
     scores: list[Score]
     exit_code: int
     """0, or 130 / 143 when a signal stopped it with a checkpoint saved."""
+
+    @cached_property
+    def _loaded(self) -> tuple[Any, Any]:
+        return load_finished(self.run.final)
+
+    @property
+    def model(self) -> Any:
+        """The tuned model, loaded from final/ when it is first asked for. Raises ModelError where it is unfinished."""
+        return self._loaded[0]
+
+    @property
+    def tokenizer(self) -> Any:
+        """The tuned model's tokenizer."""
+        return self._loaded[1]
 
 
 def train(loaded: LoadedConfig, console: Console, resume: bool = False, dry_run: bool = False) -> Trained | None:
