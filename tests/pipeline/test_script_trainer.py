@@ -125,11 +125,11 @@ def test_the_guide_s_code_runs_as_it_stands(tiny_mistral: Path, tmp_path: Path) 
     assert {warning.filename for warning in caught if warning.category is EternaWarning} == {"guide.py"}
     assert names["trainer"].state.global_step == 6  # type: ignore[attr-defined]
     assert list(Path("logs").glob("events.out.tfevents*"))
-    alone = (
-        "from peft import AutoPeftModelForCausalLM as A; print(A.from_pretrained('my_fine_tuned_model').peft_config)"
-    )
+    saved = Path("my_fine_tuned_model").resolve()
+    alone = f"from peft import AutoPeftModelForCausalLM as A; print(A.from_pretrained('{saved}').peft_config)"
     environment = {**os.environ, "PYTHONPATH": "", "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run([sys.executable, "-c", alone], capture_output=True, text=True, env=environment, check=False)
+    command = [sys.executable, "-c", alone]
+    done = subprocess.run(command, cwd=saved, capture_output=True, text=True, env=environment, check=False)
     assert "r=8" in done.stdout, done.stderr
 
 

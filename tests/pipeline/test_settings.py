@@ -232,14 +232,18 @@ def test_workers_load_the_same_batches(run_values: dict[str, Any], tmp_path: Pat
     assert same(plain.run.final, workers.run.final)
 
 
-def test_an_incomplete_batch_is_left_out_of_the_steps(run_values: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("strategy", "steps"), [("random", 2), ("batch_rebalance", 1)])
+def test_an_incomplete_batch_is_left_out_of_the_steps(run_values: dict[str, Any], strategy: str, steps: int) -> None:
+    """12 examples: two batches of 5, or one step of 2 x 5."""
     from eterna.pipeline.plan import make_plan
 
     settings = {"per_device_train_batch_size": 5, "gradient_accumulation_steps": 1, "num_train_epochs": 1}
-    settings["dataloader_drop_last"] = True
-    values = {**run_values, "training": {**run_values["training"], **settings}}
-    assert make_plan(config_from_values(values)).steps == 2
-    assert run(run_values, **settings).run.status()["step"] == 2
+    if strategy == "batch_rebalance":
+        settings |= {"gradient_accumulation_steps": 2}
+    asked = {**settings, "dataloader_drop_last": True, "train_sampling_strategy": strategy}
+    values = {**run_values, "training": {**run_values["training"], **asked}}
+    assert make_plan(config_from_values(values)).steps == steps
+    assert run(run_values, **asked).run.status()["step"] == steps
 
 
 def test_dropping_every_batch_is_noticed(run_values: dict[str, Any]) -> None:

@@ -118,9 +118,10 @@ def count_steps(config: RunConfig, data: PreparedData, arguments: Any) -> int:
     if training.max_steps > 0:
         return training.max_steps
     examples = len(order_of_epoch([example.id for example in data.train], data.weights, 0, 0))
-    drops = arguments.dataloader_drop_last and arguments.train_sampling_strategy != "batch_rebalance"
-    whole = math.floor if drops else math.ceil
+    whole = math.floor if arguments.dataloader_drop_last else math.ceil
     batches: int = whole(whole(examples / training.per_device_train_batch_size) / arguments.world_size)
+    if arguments.dataloader_drop_last and arguments.train_sampling_strategy == "batch_rebalance":
+        batches -= batches % training.gradient_accumulation_steps  # it drops whole steps
     if not batches:
         return 0
     steps_per_epoch = max(1, math.ceil(batches / training.gradient_accumulation_steps))

@@ -29,19 +29,25 @@ def group_by_length(positions: Sequence[int], lengths: Sequence[int], batch: int
 
 
 class BalancedBatches(BatchRebalanceSampler):  # type: ignore[misc]
-    """transformers' batches of about equal cost, of the epoch's order instead of one drawn by torch."""
+    """transformers' batches of about equal cost, of the epoch's order instead of one drawn by torch.
+
+    A last step with fewer examples than batches is filled up by the epoch's first ones, which are seen once more.
+    """
 
     def __init__(
-        self, order: EpochOrder, lengths: Sequence[int], step: int, processes: int, accumulation: int, rank: int
+        self,
+        order: EpochOrder,
+        lengths: Sequence[int],
+        step: int,
+        processes: int,
+        accumulation: int,
+        rank: int,
+        drop_last: bool,
     ) -> None:
         self.order = order
         self.tokens = list(lengths)
-        super().__init__(
-            [0] * len(order.positions()), step, processes, accumulation, shuffle=False, rank=rank, drop_last=False
-        )
-
-    def set_epoch(self, epoch: int) -> None:
-        """Nothing: the epoch is the order's own, which is right after a resume as well."""
+        unknown = [0] * len(order.positions())
+        super().__init__(unknown, step, processes, accumulation, shuffle=False, rank=rank, drop_last=drop_last)
 
     def __iter__(self) -> Iterator[list[int]]:
         positions = self.order.positions()

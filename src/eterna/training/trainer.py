@@ -88,8 +88,8 @@ class EternaTrainer(Trainer):  # type: ignore[misc]
             return self.order
         accumulation, processes = self.args.gradient_accumulation_steps, self.args.world_size
         step = self._train_batch_size * accumulation * processes
-        rank = self.args.process_index
-        return BalancedBatches(self.order, self.lengths, step, processes, accumulation, rank)
+        rank, drops = self.args.process_index, self.args.dataloader_drop_last
+        return BalancedBatches(self.order, self.lengths, step, processes, accumulation, rank, drops)
 
     def best_step_loaded(self) -> int | None:
         """The step whose checkpoint `load_best_model_at_end` has put back into the model, if it has."""
