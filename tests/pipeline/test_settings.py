@@ -78,10 +78,10 @@ def test_the_scores_are_those_of_the_best_checkpoint(ruined: Trained) -> None:
 
 
 def test_save_strategy_best_writes_a_checkpoint_only_when_it_is_better(run_values: dict[str, Any]) -> None:
-    trained = run(run_values, **RUINOUS, max_steps=3, save_strategy="best", metric_for_best_model="loss")
+    trained = run(run_values, **RUINOUS, save_strategy="best", metric_for_best_model="loss")
     measured = rows(trained.run, "eval/loss")
-    better = [step for step in (1, 2, 3) if measured[step] == min(measured[n] for n in range(1, step + 1))]
-    assert better != [1, 2, 3]
+    better = [step for step in range(1, 7) if measured[step] == min(measured[n] for n in range(1, step + 1))]
+    assert len(better) < 6
     assert [int(path.name.rpartition("-")[2]) for path in trained.run.checkpoints()] == better
 
 

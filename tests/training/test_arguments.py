@@ -214,5 +214,4 @@ def test_what_transformers_refuses_is_a_mistake_of_the_config() -> None:
 def test_activation_checkpointing_is_known_to_older_versions_by_its_older_name(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = [field for field in dataclasses.fields(transformers.TrainingArguments) if "activation" not in field.name]
     monkeypatch.setattr(dataclasses, "fields", lambda kind: kept)
-    with pytest.warns(FutureWarning, match="gradient_checkpointing"):
-        assert build(load(gradient_checkpointing=True)).gradient_checkpointing is True
+    assert build(load(gradient_checkpointing=True)).gradient_checkpointing is True
