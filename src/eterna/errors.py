@@ -102,5 +102,9 @@ class CanonError(EternaError):
     exit_code: ClassVar[int] = 4
 
 
+class EternaWarning(UserWarning):
+    """Something is understood another way than it was written in a script: an old name, a tokenizer made fit."""
+
+
 class TrainingFailedError(EternaError, RuntimeError):
     """Training stopped because going on would have spoilt the model (a loss that is not a number)."""

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eterna.config import LoadedConfig, config_from_values, json_schema, load_config
-from eterna.config.field_tables import FIELD_TABLES, OWNED
+from eterna.config.field_tables import FIELD_TABLES
 from eterna.config.sections import RunConfig
 from eterna.errors import ConfigError, UserError
 
@@ -79,27 +79,9 @@ def test_transformers_own_settings_pass_through_and_are_checked(tmp_path: Path) 
     assert "expected float" in refusal(tmp_path, GOOD + "  adam_beta2: high\n")
 
 
-@pytest.mark.parametrize("name", sorted(OWNED))
-def test_settings_that_eterna_decides_are_refused_with_a_reason(tmp_path: Path, name: str) -> None:
-    message = refusal(tmp_path, GOOD + f"  {name}: true\n")
-    assert f"training.{name} is decided by Eterna" in message
-    assert "fix:" in message
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "value"),
-    [
-        ("evaluation_strategy: steps", "eval_strategy", "steps"),
-        ("warmup_ratio: 0.1", "warmup_steps", 0.1),
-        ("bf16: true", "precision", "bf16"),
-        ("fp16: true", "precision", "fp16"),
-        ("adafactor: true", "optim", "adafactor"),
-    ],
-)
-def test_old_names_work_and_say_their_new_one(tmp_path: Path, old: str, new: str, value: object) -> None:
-    loaded = load(tmp_path, GOOD + f"  {old}\n")
-    assert loaded.config.training.model_dump()[new] == value
-    assert any(f"is now training.{new}" in note for note in loaded.notes)
+def test_a_setting_that_is_not_needed_is_answered_with_what_happens_instead(tmp_path: Path) -> None:
+    (note,) = load(tmp_path, GOOD + "  eval_on_start: true\n").notes
+    assert "training.eval_on_start is not needed: the model is always evaluated before the first step" in note
 
 
 def test_the_guide_s_logging_dir_is_tensorboard_s_folder(tmp_path: Path) -> None:
@@ -140,6 +122,12 @@ BAD = {
     "4 bits, all trained": (GOOD.replace("{name: some/model}", "{name: m, quantization: nf4}").replace("lora:\n  r: 8\n  target_modules: [q_proj, v_proj]\n", ""), "cannot be trained", "add `lora:`"),
     "4 bits, random": (GOOD.replace("{name: some/model}", "{name: m, quantization: nf4, init: random}"), "holds pretrained weights", "remove one"),
     "4 bits, another type": (GOOD.replace("{name: some/model}", "{name: m, quantization: nf4, dtype: float16}"), "model.dtype is float16, but", "remove model.dtype"),
+    "sampling strategy": (GOOD + "  train_sampling_strategy: by_luck\n", "train_sampling_strategy is 'by_luck'", "group_by_length"),
+    "best without evaluation": (GOOD.replace("  eval: [{path: b.jsonl}]\n", "") + "  load_best_model_at_end: true\n", "load_best_model_at_end needs evaluations", "data: eval:"),
+    "best by no metric": (GOOD + "  save_strategy: best\n", "save_strategy is best, but no metric", "metric_for_best_model"),
+    "unmeasured metric": (GOOD + "  metric_for_best_model: accuracy\n", "metric_for_best_model is 'accuracy'", "during_training.metrics"),
+    "best of other strategies": (GOOD + "  load_best_model_at_end: true\n  save_strategy: epoch\n", "eval_strategy is steps and save_strategy is epoch", "save_strategy: steps, or best"),
+    "best between evaluations": (GOOD + "  load_best_model_at_end: true\n  eval_steps: 30\n", "save_steps 100 is no multiple of eval_steps 30", "save_steps: 90"),
     "lora on random": (GOOD.replace("{name: some/model}", "{name: m, init: random}"), "LoRA on random weights", "remove the lora"),
 }  # fmt: skip
 
@@ -229,7 +217,7 @@ def test_the_field_tables_are_those_of_the_installed_libraries_or_newer() -> Non
     import transformers
     from scripts.field_tables import NOT_PLAIN
 
-    for kind, known in ((transformers.TrainingArguments, FIELD_TABLES["training"].keys() | OWNED), (peft.LoraConfig, FIELD_TABLES["lora"].keys())):  # fmt: skip
+    for kind, known in ((transformers.TrainingArguments, FIELD_TABLES["training"].keys()), (peft.LoraConfig, FIELD_TABLES["lora"].keys())):  # fmt: skip
         assert {field.name for field in dataclasses.fields(kind) if field.init} - NOT_PLAIN <= set(known)
 
 

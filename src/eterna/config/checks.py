@@ -15,12 +15,13 @@ from eterna.text import name_hint, shown
 WITHOUT_SPLITS = (".jsonl", ".txt")
 WORLD_SPLITS = ("train", "validation", "test")
 
+STRATEGIES = ("random", "sequential", "group_by_length", "batch_rebalance")
 Finding = tuple[KeyPath, str, str]  # where, what is wrong, what to do
 
 
 def impossible_combinations(config: RunConfig, marked: Marked) -> list[Problem]:
     """One problem per combination found, each at the place of the key that is easiest to change."""
-    parts = (_sources, _training, _names, _quantization, _model, _evaluation)
+    parts = (_sources, _training, _names, _quantization, _best, _model, _evaluation)
     findings = [finding for part in parts for finding in part(config)]
     return [Problem(message, marked.place_of(path), fix) for path, message, fix in findings]
 
@@ -75,6 +76,9 @@ def _names(config: RunConfig) -> Iterator[Finding]:
         name = getattr(config.training, key)
         if name not in known:
             yield ("training", key), f"training.{key} is {shown(name)}", name_hint(name, known, limit=50)
+    if (strategy := (config.training.model_extra or {}).get("train_sampling_strategy", "random")) not in STRATEGIES:
+        message = f"training.train_sampling_strategy is {shown(strategy)}"
+        yield ("training", "train_sampling_strategy"), message, f"one of: {', '.join(STRATEGIES)}"
 
 
 def _quantization(config: RunConfig) -> Iterator[Finding]:
@@ -89,6 +93,50 @@ def _quantization(config: RunConfig) -> Iterator[Finding]:
     if config.model.dtype != "auto":
         message = f"model.dtype is {config.model.dtype}, but {held} holds the weights in 4 bits"
         yield ("model", "dtype"), message, "remove model.dtype; training.precision sets the arithmetic"
+
+
+def _best(config: RunConfig) -> Iterator[Finding]:
+    """What transformers demands of a run that looks for its best checkpoint."""
+    training, asked = config.training, config.training.model_extra or {}
+    metric, at_end = asked.get("metric_for_best_model"), asked.get("load_best_model_at_end")
+    by_best = training.save_strategy == "best"
+    if not (metric or at_end or by_best):
+        return
+    name = "load_best_model_at_end" if at_end else "save_strategy" if by_best else "metric_for_best_model"
+    if not config.data.eval or training.eval_strategy == "no":
+        message = f"training.{name} needs evaluations, but there are none"
+        yield ("training", name), message, "add a source under `data: eval:`, and leave eval_strategy out"
+        return
+    if by_best and not (metric or at_end):
+        message = "training.save_strategy is best, but no metric is named"
+        yield ("training", name), message, "metric_for_best_model: perplexity"
+    measured = ["loss", "perplexity", "bits_per_byte", *config.evaluation.during_training.metrics]
+    measured += ["composite"] if config.evaluation.best else []
+    if metric and not str(metric).removeprefix("eval_").startswith(tuple(measured)):
+        message = f"training.metric_for_best_model is {shown(metric)}, which no evaluation measures"
+        fix = f"{name_hint(str(metric), set(measured))} More are measured by evaluation.during_training.metrics"
+        yield ("training", "metric_for_best_model"), message, fix
+    if at_end and not by_best:
+        yield from _saved_when_evaluated(config)
+
+
+def _saved_when_evaluated(config: RunConfig) -> Iterator[Finding]:
+    training = config.training
+    evaluates = "steps" if training.eval_strategy == "auto" else training.eval_strategy
+    every = training.eval_steps or training.logging_steps
+    if evaluates != training.save_strategy:
+        message = (
+            "training.load_best_model_at_end needs a checkpoint where there is an evaluation, but eval_strategy is"
+            f" {evaluates} and save_strategy is {training.save_strategy}"
+        )
+        yield ("training", "save_strategy"), message, f"save_strategy: {evaluates}, or best"
+    elif evaluates == "steps" and every >= 1 and training.save_steps >= 1 and training.save_steps % every:
+        message = (
+            "training.load_best_model_at_end needs an evaluation at each checkpoint, but save_steps"
+            f" {training.save_steps:g} is no multiple of eval_steps {every:g}"
+        )
+        fix = f"save_steps: {max(1, round(training.save_steps / every)) * every:g}"
+        yield ("training", "save_steps"), message, fix
 
 
 def _model(config: RunConfig) -> Iterator[Finding]:

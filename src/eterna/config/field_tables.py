@@ -15,34 +15,45 @@ VERSIONS: dict[str, str] = _TABLES["versions"]
 OPTIMIZERS: list[str] = _TABLES["optimizers"]
 SCHEDULES: list[str] = _TABLES["schedules"]
 
-# Fields of TrainingArguments that Eterna decides itself, with the reason and the way to what is wanted.
-OWNED: dict[str, str] = {
-    "auto_find_batch_size": "it changes the effective batch; set per_device_train_batch_size yourself",
-    "remove_unused_columns": "Eterna's batches hold exactly what the model takes",
-    "logging_nan_inf_filter": "Eterna stops at a loss that is not a number instead of hiding it",
-    "train_sampling_strategy": "the order is a pure function of seed, epoch and example id",
-    "ignore_data_skip": "a resumed run sees exactly the examples that were left",
-    "enable_jit_checkpoint": "checkpoints are written between optimizer steps only",
+_SCORING = "held-out text is scored item by item, in the precision of the weights, and no logits are kept"
+_RUN_BY = "what a run file is for is said by the command: eterna train, eterna eval"
+
+# Fields of TrainingArguments that are accepted but not needed: what happens instead of what they would do.
+ANSWERS: dict[str, str] = {
     "average_tokens_across_devices": "the loss is always averaged over all tokens of all processes",
-    "resume_from_checkpoint": "use `eterna train run.yaml --resume`",
-    "do_train": "use `eterna train`",
-    "do_eval": "use `eterna eval`",
-    "do_predict": "use `eterna eval`",
-    "disable_tqdm": "Eterna shows its own progress",
-    "eval_on_start": "the model is always evaluated before the first step",
-    "push_to_hub": "upload the run's final/ folder yourself: `hf upload NAME final/`",
-    "label_names": "labels are Eterna's own",
-    "use_liger_kernel": "the fused loss would skip token weights",
-    "include_num_input_tokens_seen": "tokens are always counted",
-    "load_best_model_at_end": "every checkpoint is kept; choose one when you load it",
-    "metric_for_best_model": "every checkpoint is kept; choose one when you load it",
-    "greater_is_better": "every checkpoint is kept; choose one when you load it",
+    "batch_eval_metrics": _SCORING,
+    "bf16_full_eval": _SCORING,
+    "do_eval": _RUN_BY,
+    "do_predict": _RUN_BY,
+    "do_train": _RUN_BY,
+    "enable_jit_checkpoint": "SIGTERM always saves a checkpoint, between two optimizer steps",
+    "eval_accumulation_steps": _SCORING,
+    "eval_do_concat_batches": _SCORING,
+    "eval_on_start": "the model is always evaluated before the first step, unless data.eval is empty",
+    "eval_use_gather_object": _SCORING,
+    "fp16_full_eval": _SCORING,
+    "include_for_metrics": _SCORING,
+    "label_names": "the labels are those of Eterna's own batches",
+    "length_column_name": "lengths are counted in tokens, after encoding",
+    "logging_nan_inf_filter": "a loss that is not a number stops the run, so there is nothing to filter",
+    "prediction_loss_only": _SCORING,
+    "remove_unused_columns": "a batch holds exactly what the model takes; other columns are not read",
 }
 
 FIELD_TABLES: dict[str, dict[str, str]] = {
-    "training": {name: kind for name, kind in _TABLES["training"].items() if name not in OWNED},
+    "training": {
+        **_TABLES["training"],
+        "parallelism_config": "dict | None",
+        "resume_from_checkpoint": "bool | str | None",
+    },
     "lora": _TABLES["lora"],
 }
+
+
+def answers_to(training: Any) -> list[str]:
+    """One line for each key of a training section that is accepted but not needed."""
+    given = training if isinstance(training, dict) else {}
+    return [f"training.{name} is not needed: {line}" for name, line in ANSWERS.items() if name in given]
 
 
 def kind_problem(kind: str, value: Any) -> str | None:

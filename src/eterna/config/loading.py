@@ -14,7 +14,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from eterna.config.checks import impossible_combinations
-from eterna.config.field_tables import FIELD_TABLES, OWNED, kind_problem
+from eterna.config.field_tables import FIELD_TABLES, answers_to, kind_problem
 from eterna.config.old_names import OLD_NAMES, move_old_names
 from eterna.config.reading import KeyPath, Marked, parse_value, read_yaml
 from eterna.config.sections import RunConfig
@@ -22,6 +22,7 @@ from eterna.errors import ConfigError, Place, Problem
 from eterna.text import name_hint, nearest, shown
 
 ENVIRONMENT_PREFIX = "ETERNA_"
+PRIVATE = "hub_token"
 EXPECTED = {
     "int_parsing": "a whole number",
     "int_from_float": "a whole number",
@@ -47,15 +48,15 @@ class LoadedConfig:
     path: Path | None
     """The run file; None when the values came from Python."""
     text: str
-    """The file as written."""
+    """The file as written, but for a token."""
     notes: tuple[str, ...] = ()
-    """One line per old name understood."""
+    """One line per old name understood, and per setting that is not needed."""
     marked: Marked = field(default_factory=lambda: Marked({}))
     """Where each setting was written, and by which name."""
 
     def resolved(self) -> dict[str, Any]:
-        """Every value in force, as plain values."""
-        return self.config.model_dump(mode="json", exclude_none=True)
+        """Every value in force, as plain values; a token is left out."""
+        return self.config.model_dump(mode="json", exclude_none=True, exclude={"training": {PRIVATE}})
 
 
 def load_config(
@@ -78,18 +79,23 @@ def load_config(
             _override(marked, dotted, text, f"environment variable {name}")
     for dotted, text in overrides:
         _override(marked, dotted, text, f"command line, --{dotted}")
-    notes = move_old_names(marked)
     marked.values.setdefault("name", _name_from(path))
-    return LoadedConfig(_checked(marked), path, path.read_text(encoding="utf-8-sig"), tuple(notes), marked)
+    return _loaded(marked, path, path.read_text(encoding="utf-8-sig"))
 
 
 def config_from_values(values: dict[str, Any]) -> LoadedConfig:
     """Check values given from Python, by the same rules as a file."""
     from eterna.config.writing import to_yaml
 
-    marked = Marked(_copy(values), {(): Place("values")})
+    return _loaded(Marked(_copy(values), {(): Place("values")}), None, to_yaml(values))
+
+
+def _loaded(marked: Marked, path: Path | None, text: str) -> LoadedConfig:
     notes = move_old_names(marked)
-    return LoadedConfig(_checked(marked), None, to_yaml(values), tuple(notes), marked)
+    notes += answers_to(marked.values.get("training"))
+    config = _checked(marked)
+    token = (config.training.model_extra or {}).get(PRIVATE)
+    return LoadedConfig(config, path, text.replace(token, "(left out)") if token else text, tuple(notes), marked)
 
 
 def _copy(value: Any) -> Any:
@@ -177,10 +183,7 @@ def _take_unknown_keys(section: type[BaseModel], values: Any, path: KeyPath, mar
         del values[key]
         dotted = ".".join(map(str, (*path, key)))
         place = marked.place_of((*path, key))
-        if path == ("training",) and key in OWNED:
-            problems.append(Problem(f"{dotted} is decided by Eterna", place, OWNED[key]))
-        else:
-            problems.append(Problem(f"unknown key {dotted}", place, _key_hint(key, path, known)))
+        problems.append(Problem(f"unknown key {dotted}", place, _key_hint(key, path, known)))
     return problems
 
 

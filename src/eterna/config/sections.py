@@ -169,8 +169,8 @@ class TrainingSection(Section):
     """When to evaluate; auto: every eval_steps where data.eval is given."""
     eval_steps: int | float | None = Field(None, gt=0)
     """Steps between evaluations; below 1 it is a share of all steps; logging_steps when left out."""
-    save_strategy: Literal["no", "steps", "epoch"] = "steps"
-    """When to write a checkpoint."""
+    save_strategy: Literal["no", "steps", "epoch", "best"] = "steps"
+    """When to write a checkpoint; best: whenever metric_for_best_model is better than ever."""
     save_steps: int | float = Field(500, gt=0)
     """Steps between checkpoints; below 1 it is a share of all steps."""
     save_total_limit: int | None = Field(None, ge=1)

@@ -3,6 +3,7 @@
 from eterna.data.encoding import Encoded, Encoder
 from eterna.data.items import Item, choose_items
 from eterna.data.prepare import PreparedData, ReadSource, SourceReport, prepare_data, read_sources
+from eterna.data.rows import read_rows
 from eterna.data.sources import RawExample, read_source
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "SourceReport",
     "choose_items",
     "prepare_data",
+    "read_rows",
     "read_source",
     "read_sources",
 ]

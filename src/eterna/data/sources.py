@@ -138,7 +138,7 @@ def _examples(rows: Iterable[Row], form: str, columns: Columns) -> Iterator[RawE
     problems: list[Problem] = []
     seen: dict[str, Place] = {}
     for place, own_name, row in rows:
-        example = row if isinstance(row, Problem) else _example(row, place, own_name, form, columns)
+        example = row if isinstance(row, Problem) else example_of_row(row, place, own_name, form, columns)
         if isinstance(example, Problem):
             problems.append(example)
             continue
@@ -156,7 +156,10 @@ def _examples(rows: Iterable[Row], form: str, columns: Columns) -> Iterator[RawE
         raise DataError(problems)
 
 
-def _example(row: dict[str, Any], place: Place, own_name: str, form: str, columns: Columns) -> RawExample | Problem:
+def example_of_row(
+    row: dict[str, Any], place: Place, own_name: str, form: str, columns: Columns
+) -> RawExample | Problem:
+    """One row as an example, or what is wrong with it. `own_name` is its id where the row has none."""
     name = row.get(columns.id)
     if name is not None and not (isinstance(name, str | int) and str(name)):
         return Problem(f"{columns.id} is {shown(name)}", place, "an id is text or a number")

@@ -12,8 +12,8 @@ from eterna.models.loading import (
 )
 from eterna.models.memory import Activations, estimate_activations
 from eterna.models.quantizing import NF4_BYTES, check_quantization, held_as, quantized_layers
-from eterna.models.saving import save_finished
-from eterna.models.tokenizers import PLAIN_TEMPLATE, load_tokenizer
+from eterna.models.saving import copy_finished, make_base_absolute, save_finished, set_stop_tokens
+from eterna.models.tokenizers import PLAIN_TEMPLATE, load_tokenizer, repair_tokenizer
 
 __all__ = [
     "NF4_BYTES",
@@ -24,6 +24,7 @@ __all__ = [
     "add_lora",
     "check_quantization",
     "choose_precision",
+    "copy_finished",
     "estimate_activations",
     "find_base_commit",
     "find_model",
@@ -34,8 +35,11 @@ __all__ = [
     "load_finished",
     "load_model",
     "load_tokenizer",
+    "make_base_absolute",
     "quantized_layers",
+    "repair_tokenizer",
     "sampling_of",
     "save_finished",
+    "set_stop_tokens",
     "trainable_share",
 ]

@@ -11,7 +11,7 @@ from typing import Any
 from eterna.config import ModelSection
 from eterna.errors import ModelError, Place
 from eterna.hub import LOCAL, find_commit
-from eterna.models.quantizing import nf4_settings
+from eterna.models.quantizing import nf4_settings, prepare_quantized
 from eterna.seeding import seed_for
 from eterna.text import name_hint, shown
 

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from eterna.files import read_text, write_json
+
+MODEL_FILES = {".json", ".safetensors", ".model", ".txt", ".jinja"}
+TRAINER_FILES = {"trainer_state.json"}
 
 
 def save_finished(
@@ -20,7 +27,7 @@ def save_finished(
         return
     staged = folder.with_name(f".{folder.name}.staged")
     shutil.rmtree(staged, ignore_errors=True)
-    _set_generation(model, tokenizer, stop, max_new_tokens)
+    set_generation(model.generation_config, tokenizer, stop, max_new_tokens)
     model.save_pretrained(staged, state_dict=weights)
     tokenizer.save_pretrained(staged)
     if (staged / "adapter_config.json").is_file():
@@ -46,9 +53,55 @@ def gathered_weights(model: Any) -> dict[str, Any] | None:
     return weights
 
 
-def _set_generation(model: Any, tokenizer: Any, stop: list[int], max_new_tokens: int) -> None:
-    config = model.generation_config
+def copy_finished(
+    source: Path, folder: Path, tokenizer: Any, find_stop: Callable[[Any], list[int]], max_new_tokens: int
+) -> None:
+    """The model of a checkpoint or a finished folder as `save_finished` would have written it, weights untouched.
+
+    find_stop: the stop tokens, given the generation config. What only a Trainer reads is left behind.
+    """
+    from transformers import GenerationConfig
+
+    staged = folder.with_name(f".{folder.name}.staged")
+    shutil.rmtree(staged, ignore_errors=True)
+    staged.mkdir(parents=True)
+    for path in source.iterdir():
+        if path.suffix in MODEL_FILES and path.name not in TRAINER_FILES:
+            shutil.copy2(path, staged)
+    tokenizer.save_pretrained(staged)
+    beside, adapter = source, staged / "adapter_config.json"
+    if adapter.is_file():
+        values = json.loads(read_text(adapter))
+        base = values["base_model_name_or_path"] = _absolute(values["base_model_name_or_path"])
+        write_json(adapter, values)
+        if not (source / "generation_config.json").is_file():
+            beside = Path(base)
+    known = (beside / "generation_config.json").is_file()
+    config = GenerationConfig.from_pretrained(beside) if known else GenerationConfig()
+    set_generation(config, tokenizer, find_stop(config), config.max_new_tokens or max_new_tokens)
+    config.save_pretrained(staged)
+    shutil.rmtree(folder, ignore_errors=True)
+    staged.replace(folder)
+
+
+def make_base_absolute(model: Any) -> None:
+    """Let an adapter name its base model's folder so that it is found from any other folder."""
+    for config in getattr(model, "peft_config", {}).values():
+        config.base_model_name_or_path = _absolute(config.base_model_name_or_path)
+
+
+def _absolute(base: str) -> str:
+    return str(Path(base).resolve()) if Path(base).is_dir() else base
+
+
+def set_stop_tokens(config: Any, tokenizer: Any, stop: list[int]) -> None:
+    """Let a generation config stop where training stopped."""
     config.eos_token_id = stop[0] if len(stop) == 1 else stop
     config.pad_token_id = tokenizer.pad_token_id
+
+
+def set_generation(config: Any, tokenizer: Any, stop: list[int], max_new_tokens: int) -> None:
+    """A generation config for replies that are the same each time: greedy, `max_new_tokens` at most."""
+    set_stop_tokens(config, tokenizer, stop)
     config.max_new_tokens = max_new_tokens
     config.do_sample, config.temperature, config.top_p, config.top_k = False, None, None, None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from eterna.config import ModelSection
@@ -28,7 +29,7 @@ def load_tokenizer(section: ModelSection) -> tuple[Any, list[str]]:
     with readable_failure(section.name):
         tokenizer = AutoTokenizer.from_pretrained(source, **found)
         stops = _stops_of_model(source, found)
-    notes = _repair(tokenizer, section.name, stops)
+    notes = repair_tokenizer(tokenizer, section.name, stops)
     if found.get("local_files_only"):
         notes.append(f"the Hub is not asked, or gives no answer: {section.name} comes from the local cache")
     return tokenizer, notes
@@ -46,7 +47,11 @@ def _stops_of_model(source: str, found: dict[str, Any]) -> list[int]:
     return stops if isinstance(stops, list) else [] if stops is None else [stops]
 
 
-def _repair(tokenizer: Any, name: str, stops: list[int]) -> list[str]:
+def repair_tokenizer(tokenizer: Any, name: str, stops: Sequence[int] = ()) -> list[str]:
+    """Give a tokenizer what training needs, in place. Returns one line per repair; raises ModelError.
+
+    stops: token ids that end a text by the model's own configuration.
+    """
     notes = []
     if not tokenizer.is_fast:
         raise ModelError(

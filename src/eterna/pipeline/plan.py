@@ -12,6 +12,7 @@ from eterna.data import PreparedData, ReadSource, SourceReport, prepare_data, re
 from eterna.errors import ConfigError, ModelError
 from eterna.models import Precision, choose_precision, find_model, load_tokenizer
 from eterna.models.loading import check_weights, hub_options, readable_failure
+from eterna.pipeline.hub import check_login
 from eterna.pipeline.sizing import Size, describe_memory, measure_size
 from eterna.seeding import order_of_epoch
 from eterna.text import plural
@@ -54,6 +55,8 @@ def make_plan(loaded: LoadedConfig) -> Plan:
     use_cpu = bool(getattr(config.training, "use_cpu", False))
     precision = choose_precision(config.training.precision, use_cpu, name, place)
     arguments = build_arguments(config.training, precision.name, bool(config.data.eval))
+    if arguments.push_to_hub:
+        check_login(arguments)
     world = load_world(find_world(config.world)) if config.world else None
     read = read_sources(config.data, world)  # before the model's files, which may have to come over the network
     shape = load_shape(config)
@@ -62,7 +65,7 @@ def make_plan(loaded: LoadedConfig) -> Plan:
     room = config.data.max_length - config.generation.max_new_tokens
     data = prepare_data(read, config.data, tokenizer, count_items(config), room)
     size = measure_size(config, shape, arguments, precision.name)
-    steps = count_steps(config, data, arguments.world_size)
+    steps = count_steps(config, data, arguments)
     if steps < 1:
         raise ConfigError("the run would make no optimizer step", fix="raise training.num_train_epochs or max_steps")
     rates = plan_schedule(arguments, steps)
@@ -104,13 +107,18 @@ def check_vocabulary(config: RunConfig, shape: Any, tokenizer: Any) -> None:
         )
 
 
-def count_steps(config: RunConfig, data: PreparedData, processes: int) -> int:
+def count_steps(config: RunConfig, data: PreparedData, arguments: Any) -> int:
     """Optimizer steps of the run, over all processes, as transformers counts them."""
     training = config.training
     if training.max_steps > 0:
         return training.max_steps
     examples = len(order_of_epoch([example.id for example in data.train], data.weights, 0, 0))
-    batches = math.ceil(math.ceil(examples / training.per_device_train_batch_size) / processes)
+    whole = math.floor if arguments.dataloader_drop_last else math.ceil
+    batches: int = whole(whole(examples / training.per_device_train_batch_size) / arguments.world_size)
+    if arguments.dataloader_drop_last and arguments.train_sampling_strategy == "batch_rebalance":
+        batches -= batches % training.gradient_accumulation_steps  # it drops whole steps
+    if not batches:
+        return 0
     steps_per_epoch = max(1, math.ceil(batches / training.gradient_accumulation_steps))
     return math.ceil(steps_per_epoch * training.num_train_epochs)
 

@@ -3,39 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eterna.config import LoadedConfig, RunConfig
-from eterna.errors import Problem, RunError
+from eterna.config import LoadedConfig
 from eterna.evaluation import Breach, ItemLoss, composite_of
-from eterna.models import add_lora, find_base_commit, held_as, load_model, save_finished
+from eterna.models import add_lora, find_base_commit, held_as, load_finished, load_model, save_finished
 from eterna.pipeline.choosing import Choice
 from eterna.pipeline.evaluate import keep
+from eterna.pipeline.hub import upload
 from eterna.pipeline.measuring import Measurer, base_of
 from eterna.pipeline.plan import Plan, make_plan, show_plan
 from eterna.pipeline.quiet import quiet_libraries
+from eterna.pipeline.resuming import check_same_data, check_same_processes, find_checkpoint
 from eterna.reports import write_report
 from eterna.runs import RunFolder, Score, environment_record
-from eterna.text import shown
 from eterna.tracking import Trackers, open_trackers
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-# Settings that may differ between a run and its resumption: they change no weight.
-FREE_TO_CHANGE = {"name", "evaluation", "generation", "tracking"}
-FREE_IN_TRAINING = {
-    "output_dir",
-    "logging_steps",
-    "save_steps",
-    "save_strategy",
-    "save_total_limit",
-    "eval_steps",
-    "eval_strategy",
-    "report_to",
-    "per_device_eval_batch_size",
-}
 
 
 @dataclass
@@ -48,6 +35,20 @@ class Trained:
     """0, or 130 / 143 when a signal stopped it with a checkpoint saved."""
     breaches: list[Breach] = field(default_factory=list)
     """Rules of the canon that replies of the tuned model break."""
+
+    @cached_property
+    def _loaded(self) -> tuple[Any, Any]:
+        return load_finished(self.run.final)
+
+    @property
+    def model(self) -> Any:
+        """The tuned model, loaded from final/ when it is first asked for. Raises ModelError where it is unfinished."""
+        return self._loaded[0]
+
+    @property
+    def tokenizer(self) -> Any:
+        """The tuned model's tokenizer."""
+        return self._loaded[1]
 
 
 def train(loaded: LoadedConfig, console: Console, resume: bool = False, dry_run: bool = False) -> Trained | None:
@@ -62,7 +63,7 @@ def train(loaded: LoadedConfig, console: Console, resume: bool = False, dry_run:
     if dry_run:
         console.print("dry run: nothing was loaded or written", highlight=False)
         return None
-    if resume:
+    if run.is_used():
         check_same_data(run, plan)
         check_same_processes(checkpoint, plan.arguments.world_size)
     # No process may find the folder taken by the first one's own records.
@@ -77,53 +78,6 @@ def train(loaded: LoadedConfig, console: Console, resume: bool = False, dry_run:
     return _Training(plan, run, model, console).go(checkpoint)
 
 
-def find_checkpoint(run: RunFolder, loaded: LoadedConfig, resume: bool) -> Path | None:
-    """The checkpoint to go on from. Raises RunError when there is none, or the folder is taken."""
-    if not run.is_used():
-        if resume:
-            raise RunError(f"{run.path} holds no run to resume", fix="leave --resume out to start it")
-        if run.path.exists() and not run.path.is_dir():
-            raise RunError(f"{run.path} is a file, not a folder", fix="choose another training.output_dir")
-        return None
-    if not resume:
-        raise RunError(
-            f"{run.path} already holds a run",
-            fix="add --resume to go on with it, or choose another training.output_dir",
-        )
-    if run.status().get("state") == "finished":
-        raise RunError(f"the run in {run.path} is finished", fix=f"look at it: eterna report {run.path}")
-    differences = list(config_differences(run.config(), loaded.config))
-    if differences:
-        raise RunError(
-            [
-                Problem(line, fix="resume with the settings of the run, or choose another training.output_dir")
-                for line in differences
-            ]
-        )
-    checkpoints = run.checkpoints()
-    return checkpoints[-1] if checkpoints else None
-
-
-def config_differences(old: RunConfig, new: RunConfig) -> list[str]:
-    """Settings that would change the weights of a resumed run, one line each."""
-    lines = []
-    before, after = old.model_dump(mode="json"), new.model_dump(mode="json")
-    for section in before.keys() - FREE_TO_CHANGE:
-        left, right = before[section], after[section]
-        if section == "training":
-            left = {key: value for key, value in left.items() if key not in FREE_IN_TRAINING}
-            right = {key: value for key, value in right.items() if key not in FREE_IN_TRAINING}
-        if isinstance(left, dict) and isinstance(right, dict):
-            lines += [
-                f"{section}.{key} was {shown(left.get(key))} and is now {shown(right.get(key))}"
-                for key in sorted(left.keys() | right.keys())
-                if left.get(key) != right.get(key)
-            ]
-        elif left != right:
-            lines.append(f"{section} was {shown(left)} and is now {shown(right)}")
-    return lines
-
-
 def choose_best(arguments: Any) -> None:
     """Let transformers keep the checkpoint with the highest composite and load it at the end.
 
@@ -133,32 +87,6 @@ def choose_best(arguments: Any) -> None:
     arguments.metric_for_best_model, arguments.greater_is_better = "composite", True
     arguments.load_best_model_at_end = True
     arguments.restore_callback_states_from_checkpoint = True
-
-
-def check_same_data(run: RunFolder, plan: Plan) -> None:
-    """Refuse to resume on data that changed since the run began."""
-    before = {(item["part"], item["name"]): item["sha256"] for item in run.data().get("sources", [])}
-    now = {(report.part, report.name): report.sha256 for report in plan.data.reports}
-    changed = [name for (part, name), sha in now.items() if part == "train" and before.get((part, name)) != sha]
-    if changed:
-        raise RunError(
-            Problem(
-                f"{name} has changed since the run began",
-                fix="restore it, or start a new run in another training.output_dir",
-            )
-            for name in changed
-        )
-
-
-def check_same_processes(checkpoint: Path | None, processes: int) -> None:
-    """Refuse to resume with another number of processes: the batch and the dropout would be others."""
-    # transformers leaves one file of random state per process.
-    before = len(list(checkpoint.glob("rng_state*.pth"))) if checkpoint else 0
-    if before and before != processes:
-        raise RunError(
-            f"the number of processes was {before} and is now {processes}",
-            fix="resume with as many processes as the run began with",
-        )
 
 
 class _Training:
@@ -186,7 +114,8 @@ class _Training:
         arguments.eval_on_start = checkpoint is None and bool(config.data.eval)
         trackers = self._open(checkpoint)
         recorder = Recorder(self.run, trackers)
-        progress = Progress(self.console, recorder)
+        asked = config.training.model_extra or {}
+        progress = Progress(self.console, recorder, live=not asked.get("disable_tqdm"))
         interrupt = Interrupt()
         trainer = EternaTrainer(
             self.model,
@@ -233,7 +162,7 @@ class _Training:
         config = self.config
         if not self.is_main:
             return Trackers(self.say)
-        if checkpoint is None:
+        if not self.run.is_used():
             self.run.start(
                 self.plan.loaded,
                 environment_record(),
@@ -242,7 +171,8 @@ class _Training:
         self.run.drop_after(int(checkpoint.name.rpartition("-")[2]) if checkpoint else -1)
         self.run.write_status("running", 0)
         folder = Path(config.tracking.tensorboard_dir or self.run.path / "logs")
-        trackers = open_trackers(config.training.report_to, folder, config.name, config.tracking, self.say)
+        name = (config.training.model_extra or {}).get("run_name") or config.name
+        trackers = open_trackers(config.training.report_to, folder, name, config.tracking, self.say)
         if checkpoint is None and self.plan.rates:
             points = thin_schedule(self.plan.rates)
             self.run.write_schedule(points)
@@ -296,18 +226,23 @@ class _Training:
         from eterna.data import Encoder
 
         config, step = self.config, trainer.state.global_step
-        if config.data.eval and self.latest_step != step:
+        best = trainer.best_step_loaded()
+        if best not in (None, self.latest_step):
+            self.latest = None
+        elif config.data.eval and self.latest_step != step:
             trainer.evaluate()
-        chosen = trainer.state.best_global_step if config.evaluation.best else None
         if config.evaluation.best and self.is_main:
-            self.say(self.choice.decide(chosen, step))
+            self.say(self.choice.decide(best, step))
+        elif best is not None:
+            self.say(f"checkpoint-{best} is the best and becomes the final model")
         model = trainer.accelerator.unwrap_model(trainer.model)
         stop = Encoder(self.plan.tokenizer).stop_tokens(model.generation_config)
         save_finished(model, self.plan.tokenizer, self.run.final, stop, config.generation.max_new_tokens, self.is_main)
+        if self.plan.arguments.push_to_hub:
+            self.say(f"uploaded to {upload(self.run.final, trainer)}")
         if not config.data.eval:
             return []
-        latest = self.latest if chosen in (None, self.latest_step) else None
-        tuned = self.measurer.measure(model, latest, tempt=True)
+        tuned = self.measurer.measure(model, self.latest, tempt=True)
         with base_of(config, model) as base:
             compared = self.measurer.compare(self.measurer.measure(base, self.base), tuned, held_as(model))
         if self.is_main:

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 
 class Progress(TrainerCallback):  # type: ignore[misc]
-    """Step, loss, tokens/s and time left."""
+    """Step, loss, tokens/s and time left; `live` False keeps to plain lines on a terminal too."""
 
-    def __init__(self, console: Console, recorder: Recorder) -> None:
+    def __init__(self, console: Console, recorder: Recorder, live: bool = True) -> None:
         self.console = console
+        self.live = live
         self.recorder = recorder
         self.bar: Bar | None = None
         self.task: Any = None
@@ -30,7 +31,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **rest: Any
     ) -> None:
         self.started = (time.monotonic(), state.global_step)
-        if not (state.is_world_process_zero and self.console.is_terminal):
+        if not (self.live and state.is_world_process_zero and self.console.is_terminal):
             return
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar

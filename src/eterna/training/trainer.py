@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,7 +19,8 @@ from transformers import (
 
 from eterna.data import Encoded
 from eterna.data.batches import Collator, TokenizedExamples
-from eterna.errors import TrainingFailedError
+from eterna.errors import TrainingFailedError, UserError
+from eterna.training.lengths import BalancedBatches, group_by_length
 from eterna.training.loss import weight_and_token_sum, weighted_loss_sum
 from eterna.training.order import EpochOrder
 
@@ -43,9 +45,17 @@ class EternaTrainer(Trainer):  # type: ignore[misc]
         callbacks: Sequence[TrainerCallback] = (),
     ) -> None:
         seed = arguments.seed if arguments.data_seed is None else arguments.data_seed
+        self.lengths = [len(example.ids) for example in examples]
         share = arguments.train_batch_size * arguments.world_size
-        self.order = EpochOrder([example.id for example in examples], weights, seed, share)
+        step = share * arguments.gradient_accumulation_steps
+        arrange: dict[str, Callable[[list[int]], list[int]]] = {
+            "sequential": sorted,
+            "group_by_length": partial(group_by_length, lengths=self.lengths, batch=step),
+        }
+        chosen = arrange.get(arguments.train_sampling_strategy, list)
+        self.order = EpochOrder([example.id for example in examples], weights, seed, share, chosen)
         self.tokens_seen = 0
+        self._tokens_before = 0
         self._evaluate_with = evaluate
         self._aside = 0.0
         super().__init__(
@@ -68,8 +78,25 @@ class EternaTrainer(Trainer):  # type: ignore[misc]
         """Seconds on a clock that stands still during evaluations."""
         return time.monotonic() - self._aside
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> EpochOrder:
-        return self.order
+    def train(self, *arguments: Any, **settings: Any) -> Any:
+        """As transformers' Trainer."""
+        self._tokens_before = self.tokens_seen
+        return super().train(*arguments, **settings)
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> EpochOrder | BalancedBatches:
+        self.tokens_seen = self._tokens_before  # `auto_find_batch_size` begins again with a smaller batch
+        if self.args.train_sampling_strategy != "batch_rebalance":
+            return self.order
+        accumulation, processes = self.args.gradient_accumulation_steps, self.args.world_size
+        step = self._train_batch_size * accumulation * processes
+        rank, drops = self.args.process_index, self.args.dataloader_drop_last
+        return BalancedBatches(self.order, self.lengths, step, processes, accumulation, rank, drops)
+
+    def best_step_loaded(self) -> int | None:
+        """The step whose checkpoint `load_best_model_at_end` has put back into the model, if it has."""
+        loaded = self.args.load_best_model_at_end and self.state.best_model_checkpoint
+        step: int | None = self.state.best_global_step if loaded else None
+        return step
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: Any
@@ -105,7 +132,8 @@ class EternaTrainer(Trainer):  # type: ignore[misc]
 
     def evaluate(self, *arguments: Any, **settings: Any) -> dict[str, float]:
         """Run Eterna's evaluation. Returns its figures named eval_*; torch's random state is left as it was."""
-        assert self._evaluate_with is not None
+        if self._evaluate_with is None:
+            raise UserError("there is nothing to evaluate on", fix="give held-out data (eval_dataset)")
         begun = time.monotonic()
         with torch.random.fork_rng():
             figures = self._evaluate_with(self.accelerator.unwrap_model(self.model), self.state.global_step)
