@@ -44,7 +44,7 @@ def test_rslora_scales_by_the_root_of_the_rank(tiny_model: Path) -> None:
 VARIANTS: dict[str, tuple[dict[str, Any], str]] = {
     "rslora": ({"use_rslora": True}, "lora_A"),
     "dora": ({"use_dora": True}, "lora_magnitude_vector"),
-    "a whole layer": ({"modules_to_save": ["lm_head"], "ensure_weight_tying": True}, "lm_head"),
+    "a whole layer": ({"modules_to_save": ["lm_head"]}, "lm_head"),
     "an untied layer": ({"modules_to_save": ["norm"]}, "norm"),
     "one layer": ({"layers_to_transform": [1]}, "layers.1"),
     "ranks": ({"rank_pattern": {"v_proj": 2}}, "v_proj"),
@@ -84,7 +84,7 @@ def test_ranks_and_layers_are_peft_s_own(tiny_model: Path) -> None:
     assert sorted(shape[0] for shape in shapes.values()) == [2, 4]
 
 
-KEPT = [{}, {"modules_to_save": ["lm_head"], "ensure_weight_tying": True}, {"use_dora": True}, {"init_lora_weights": "orthogonal"}]  # fmt: skip
+KEPT = [{}, {"modules_to_save": ["lm_head"]}, {"use_dora": True}, {"init_lora_weights": "orthogonal"}]  # fmt: skip
 CHANGED = [{"init_lora_weights": "olora"}, {"init_lora_weights": "pissa"}, {"layer_replication": [[0, 2], [1, 2]]}]
 
 

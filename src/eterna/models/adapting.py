@@ -36,7 +36,7 @@ def add_lora(
             warnings.simplefilter("always", UserWarning)
             torch.manual_seed(seed_for(seed, "lora"))
             adapted = get_peft_model(model, LoraConfig(**values), revision=commit)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, AttributeError) as error:  # the last for tied layers in PEFT 0.18
         raise ModelError(
             f"PEFT refuses the lora section: {str(error).splitlines()[0][:300]}", fix="see PEFT's LoraConfig"
         ) from error

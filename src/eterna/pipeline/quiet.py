@@ -22,6 +22,8 @@ def quiet_libraries() -> None:
     # Warnings of one library about another's names are nothing a user can act on.
     for library in ("transformers", "peft", "accelerate"):
         warnings.filterwarnings("ignore", category=FutureWarning, module=library)
+    # PEFT says this again each time such an adapter is loaded; the plan has said it once.
+    warnings.filterwarnings("ignore", message="Model has `tie_word_embeddings=True` and a tied layer")
     # What bitsandbytes has to say about an optimizer stands in the plan; else it only misses faster kernels.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=UserWarning, module="bitsandbytes")
