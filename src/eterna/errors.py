@@ -92,6 +92,10 @@ class ModelError(UserError, OSError):
     """A model or tokenizer cannot be used as asked."""
 
 
+class UnavailableError(ModelError):
+    """This machine cannot do it, another one may: a GPU, the Hub or memory is missing."""
+
+
 class RunError(UserError):
     """A run folder is missing something, or holds another run."""
 

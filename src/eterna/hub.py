@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from eterna.errors import DataError, ModelError
+from eterna.errors import DataError, ModelError, UnavailableError
 from eterna.text import shown
 
 LONGEST_WAIT = 4.0  # seconds
@@ -49,11 +49,12 @@ def find_commit(kind: Literal["model", "dataset"], name: str, revision: str | No
     )
 
     noun, failure = ("model", ModelError) if kind == "model" else ("data set", DataError)
+    away = UnavailableError if kind == "model" else DataError
     cached = _cached_commit(kind, name, revision)
     if HF_HUB_OFFLINE:
         if cached:
             return HubCommit(cached, online=False)
-        raise failure(f"the {noun} {shown(name)} is not in the local cache, and HF_HUB_OFFLINE is set", fix=LOCAL)
+        raise away(f"the {noun} {shown(name)} is not in the local cache, and HF_HUB_OFFLINE is set", fix=LOCAL)
     try:
         info = HfApi().repo_info(name, repo_type=kind, revision=revision, timeout=LONGEST_WAIT)
         if info.gated:
@@ -72,7 +73,7 @@ def find_commit(kind: Literal["model", "dataset"], name: str, revision: str | No
             return HubCommit(cached, online=False)
         reason = (str(error) or type(error).__name__).splitlines()[0]
         message = f"cannot load the {noun} {shown(name)}: {ENDPOINT} gives no usable answer ({reason[:200]})"
-        raise failure(message, fix="HF_HUB_OFFLINE=1 takes the cached one" if cached else LOCAL) from error
+        raise away(message, fix="HF_HUB_OFFLINE=1 takes the cached one" if cached else LOCAL) from error
     return HubCommit(str(info.sha), online=True)
 
 

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import torch
 from rich.console import Console
-from transformers import AutoModelForCausalLM, TrainerCallback, TrainingArguments
+from transformers import AutoModelForCausalLM, TrainerCallback
 
 from eterna.config import LoraSection, TrainingSection, config_from_values
 from eterna.data import Encoded
 from eterna.models import add_lora
 from eterna.pipeline.train import train
-from eterna.training import EternaTrainer, arguments, build_arguments
+from eterna.training import EternaTrainer, build_arguments
 
 
 def first_gradients(folder: Path, tokenizer: Any, out: Path, lora: bool, **settings: Any) -> dict[str, torch.Tensor]:
@@ -56,22 +56,6 @@ def test_gradients_are_equal_with_and_without(
     assert len(plain) > 4
     for name, gradient in plain.items():
         torch.testing.assert_close(light[name], gradient, rtol=1e-5, atol=1e-8, msg=name)
-
-
-def test_an_older_transformers_gets_its_own_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The name that this version lacks is handed over by the one it has."""
-    known = {field for field in TrainingArguments.__dataclass_fields__ if "activation_checkpointing" in field}
-    fields = [field for name, field in TrainingArguments.__dataclass_fields__.items() if name not in known]
-    monkeypatch.setattr(arguments.dataclasses, "fields", lambda kind: fields)
-    handed: dict[str, Any] = {}
-    import transformers
-
-    monkeypatch.setattr(transformers, "TrainingArguments", lambda **values: handed.update(values))
-    section = TrainingSection(output_dir=str(tmp_path), activation_checkpointing=True, activation_checkpointing_kwargs={"use_reentrant": False})  # fmt: skip
-    build_arguments(section, "fp32", False)
-    assert handed["gradient_checkpointing"] is True
-    assert handed["gradient_checkpointing_kwargs"] == {"use_reentrant": False}
-    assert not handed.keys() & known
 
 
 @pytest.mark.parametrize(("on", "words"), [(False, "with activation_checkpointing)"), (True, "without checkpointing)")])

@@ -94,21 +94,26 @@ def show_scores(scores: Sequence[Score], console: Console) -> None:
     scores = [score for score in scores if not score.part]
     if not scores:
         return
-    table = Table(title="held-out text, base against tuned (95 % interval)", title_justify="left", box=SIMPLE_HEAD)
-    for heading in ("", *SYSTEMS):
+    table = Table(title="held-out text, base against tuned \\[95 % interval]", title_justify="left", box=SIMPLE_HEAD)
+    for heading in ("", "better", *SYSTEMS):
         table.add_column(heading)
+    missing = []
     for metric in dict.fromkeys(score.metric for score in scores):
         row = {score.system: score for score in scores if score.metric == metric}
-        label = f"{metric.replace('_', ' ')}\n({row['base'].direction} is better)"
-        table.add_row(label, *(cell(row[name]) for name in SYSTEMS))
+        name = metric.replace("_", " ")
+        if any(score.value is None for score in row.values()):
+            missing.append(f"{name}: not scored: {next(score.reason for score in row.values() if score.reason)}")
+        else:
+            table.add_row(name, row["base"].direction, *(cell(row[system]) for system in SYSTEMS))
     console.print(table)
+    for line in missing:
+        print_line(console, line)
 
 
 def cell(score: Score) -> str:
-    """The value over its interval, or why there is no figure."""
-    if score.value is None:
-        return f"not scored: {score.reason}"
+    """The value with its interval."""
+    assert score.value is not None
     form = ("+" if score.system == "difference" else "") + (".3f" if abs(score.value) < 10 else ".1f")
     if score.low is None or score.high is None:
         return f"{score.value:{form}}"
-    return f"{score.value:{form}}\n{score.low:{form}} to {score.high:{form}}"
+    return f"{score.value:{form}} \\[{score.low:{form}}, {score.high:{form}}]"

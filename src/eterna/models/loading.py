@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from eterna.config import ModelSection
-from eterna.errors import ModelError, Place
+from eterna.errors import ModelError, Place, UnavailableError
 from eterna.hub import LOCAL, find_commit
 from eterna.models.quantizing import nf4_settings, prepare_quantized
 from eterna.seeding import seed_for
@@ -45,13 +45,13 @@ def choose_precision(
             return Precision("bf16", "the GPU has bfloat16")
         return Precision("fp16", "the GPU has no bfloat16")
     if wanted == "fp16" and not cuda:
-        raise ModelError(
+        raise UnavailableError(
             f"{name} asks for fp16, but there is no GPU here",
             place,
             "training.precision: auto (or bf16, fp32) in its place",
         )
     if wanted == "bf16" and cuda and not torch.cuda.is_bf16_supported(including_emulation=False):
-        raise ModelError(
+        raise UnavailableError(
             f"{name} asks for bf16, but this GPU has no bfloat16", place, "training.precision: auto (or fp16, fp32)"
         )
     return Precision(wanted, "asked for")

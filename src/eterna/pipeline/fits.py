@@ -14,14 +14,11 @@ MEMINFO = Path("/proc/meminfo")
 
 def largest_models(torch: Any) -> list[str]:
     """One line per method, with its rule; for the GPU with the most memory, else for the memory that is free."""
-    if torch is not None and torch.cuda.is_available():
-        memory = max(torch.cuda.mem_get_info(number)[0] for number in range(torch.cuda.device_count()))
-        where, held, kind = "GPU memory", HALF, "bf16 or fp16"
-    else:
-        free = available_memory()
-        if free is None:
-            return ["unknown: no reading of the free memory"]
-        memory, where, held, kind = free, "memory", WHOLE, "fp32, as always on a CPU"
+    memory, where = free_memory(torch)
+    if memory is None:
+        return ["unknown: no reading of the free memory"]
+    on_gpu = where == "GPU memory"
+    held, kind = (HALF, "bf16 or fp16") if on_gpu else (WHOLE, "fp32, as always on a CPU")
     rules = [
         ("full fine-tuning", FULL, f"{FULL:g} bytes a parameter (fp32 with Adam)"),
         ("LoRA", held * MARGIN, f"{held:g} bytes a parameter ({kind}) + 20 %"),
@@ -31,6 +28,13 @@ def largest_models(torch: Any) -> list[str]:
         f"{name} up to {parameters(memory / each)} in {memory / 2**30:.1f} GiB of free {where}: {rule}"
         for name, each, rule in rules
     ]
+
+
+def free_memory(torch: Any) -> tuple[int | None, str]:
+    """Bytes that training can have, and of what: of the GPU with the most, else of the machine."""
+    if torch is not None and torch.cuda.is_available():
+        return max(torch.cuda.mem_get_info(number)[0] for number in range(torch.cuda.device_count())), "GPU memory"
+    return available_memory(), "memory"
 
 
 def parameters(count: float) -> str:

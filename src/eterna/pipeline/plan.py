@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,14 +47,19 @@ class Plan:
         return self.loaded.config
 
 
+def resolve_precision(loaded: LoadedConfig) -> Precision:
+    """The arithmetic of the run. Raises UnavailableError naming the setting as the user wrote it."""
+    training = loaded.config.training
+    name, place = loaded.marked.written("training", "precision")
+    return choose_precision(training.precision, bool(getattr(training, "use_cpu", False)), name, place)
+
+
 def make_plan(loaded: LoadedConfig) -> Plan:
     """Check and prepare everything that needs no weights. Raises UserError."""
     from eterna.training import build_arguments, plan_schedule
 
     config = loaded.config
-    name, place = loaded.marked.written("training", "precision")
-    use_cpu = bool(getattr(config.training, "use_cpu", False))
-    precision = choose_precision(config.training.precision, use_cpu, name, place)
+    precision = resolve_precision(loaded)
     arguments = build_arguments(config.training, precision.name, bool(config.data.eval))
     if arguments.push_to_hub:
         check_login(arguments)
@@ -65,7 +71,7 @@ def make_plan(loaded: LoadedConfig) -> Plan:
     room = config.data.max_length - config.generation.max_new_tokens
     data = prepare_data(read, config.data, tokenizer, count_items(config), room)
     size = measure_size(config, shape, arguments, precision.name)
-    steps = count_steps(config, data, arguments)
+    steps = count_steps(config, [example.id for example in data.train], data.weights, arguments)
     if steps < 1:
         raise ConfigError("the run would make no optimizer step", fix="raise training.num_train_epochs or max_steps")
     rates = plan_schedule(arguments, steps)
@@ -107,12 +113,12 @@ def check_vocabulary(config: RunConfig, shape: Any, tokenizer: Any) -> None:
         )
 
 
-def count_steps(config: RunConfig, data: PreparedData, arguments: Any) -> int:
-    """Optimizer steps of the run, over all processes, as transformers counts them."""
+def count_steps(config: RunConfig, ids: Sequence[str], weights: Sequence[float], arguments: Any) -> int:
+    """Optimizer steps of the run, over all processes, as transformers counts them. ids, weights: of the examples."""
     training = config.training
     if training.max_steps > 0:
         return training.max_steps
-    examples = len(order_of_epoch([example.id for example in data.train], data.weights, 0, 0))
+    examples = len(order_of_epoch(ids, weights, 0, 0))
     whole = math.floor if arguments.dataloader_drop_last else math.ceil
     batches: int = whole(whole(examples / training.per_device_train_batch_size) / arguments.world_size)
     if arguments.dataloader_drop_last and arguments.train_sampling_strategy == "batch_rebalance":
@@ -128,25 +134,29 @@ def show_plan(plan: Plan, console: Console) -> None:
     from eterna.training import describe_schedule
 
     config = plan.config
-    lines = [("run", f"{config.name} -> {config.training.output_dir}"), ("model", _model_line(plan))]
+    lines = [("run", f"{config.name} -> {config.training.output_dir}"), ("model", model_line(config, plan.size))]
     lines.append(("precision", f"{plan.precision.name} ({plan.precision.reason})"))
     lines += [(report.part, _source_line(report)) for report in plan.data.reports]
-    lines += [("steps", _steps_line(plan)), ("rate", describe_schedule(plan.arguments, plan.rates))]
+    lines += [("steps", steps_line(config, plan.steps)), ("rate", describe_schedule(plan.arguments, plan.rates))]
     lines.append(("memory", describe_memory(plan.size, config.training.activation_checkpointing)))
     lines += [("note", note) for note in plan.notes]
+    print_lines(lines, console)
+
+
+def print_lines(lines: Sequence[tuple[str, str]], console: Console) -> None:
+    """Names in one column, texts in another."""
     for name, text in lines:
         console.print(f"{name:<10}{text}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _model_line(plan: Plan) -> str:
-    config = plan.config
+def model_line(config: RunConfig, size: Size) -> str:
+    """Name, size, share that is trained and how."""
     method = f"LoRA r={config.lora.r}" if config.lora else "full fine-tuning"
     if config.lora and config.model.quantization != "none":
         method = f"Q{method} on {config.model.quantization}"
     if config.model.init == "random":
         method = "from random weights"
-    size = plan.size
-    share = f"{size.trained:,} trained ({size.trained / size.parameters:.1%})"
+    share = f"{size.trained:,} trained ({size.trained / size.parameters:.2%})"
     return f"{config.model.name}: {size.parameters:,} parameters, {share}, {method}"
 
 
@@ -160,7 +170,8 @@ def _source_line(report: SourceReport) -> str:
     return f"{report.name}: {', '.join(parts)}"
 
 
-def _steps_line(plan: Plan) -> str:
-    training = plan.config.training
+def steps_line(config: RunConfig, steps: int) -> str:
+    """How many steps of what."""
+    training = config.training
     batch = plural(training.per_device_train_batch_size * training.gradient_accumulation_steps, "example")
-    return f"{plan.steps:,} of {batch} per process, {training.optim}"
+    return f"{steps:,} of {batch} per process, {training.optim}"

@@ -14,6 +14,7 @@ from eterna.pipeline.choosing import Choice
 from eterna.pipeline.evaluate import keep
 from eterna.pipeline.hub import upload
 from eterna.pipeline.measuring import Measurer, base_of
+from eterna.pipeline.outline import show_outline
 from eterna.pipeline.plan import Plan, make_plan, show_plan
 from eterna.pipeline.quiet import quiet_libraries
 from eterna.pipeline.resuming import check_same_data, check_same_processes, find_checkpoint
@@ -58,11 +59,12 @@ def train(loaded: LoadedConfig, console: Console, resume: bool = False, dry_run:
     quiet_libraries()
     run = RunFolder(Path(loaded.config.training.output_dir))
     checkpoint = find_checkpoint(run, loaded, resume)
-    plan = make_plan(loaded)
-    show_plan(plan, console)
     if dry_run:
+        show_outline(loaded, console)
         console.print("dry run: nothing was loaded or written", highlight=False)
         return None
+    plan = make_plan(loaded)
+    show_plan(plan, console)
     if run.is_used():
         check_same_data(run, plan)
         check_same_processes(checkpoint, plan.arguments.world_size)

@@ -13,7 +13,8 @@ from eterna.files import read_text, write_whole
 from eterna.reports.curves import draw_all
 from eterna.reports.probes import MAX_PROBES, probes_of
 from eterna.reports.signs import fixed, plain, visible
-from eterna.reports.verdict import SYSTEMS, score_rows, verdict
+from eterna.reports.verdict import SYSTEMS, score_rows, slice_rows, split_rows, verdict
+from eterna.reports.weakest import weakest_replies
 from eterna.runs import RunFolder
 from eterna.text import plural
 
@@ -41,7 +42,9 @@ def build_report(run: RunFolder) -> str:
     from markupsafe import Markup
 
     config = _config(run)
-    rows = score_rows(run.scores())
+    scores = run.scores()
+    rows = score_rows(scores)
+    main, health = split_rows(rows)
     probes = probes_of(run.samples())
     planned = [{"step": step, "plan/learning_rate": rate} for step, rate in run.schedule()]
     charts = draw_all([*run.metrics(), *planned])
@@ -56,7 +59,12 @@ def build_report(run: RunFolder) -> str:
             facts=_facts(run, config),
             verdict=verdict(rows),
             systems=SYSTEMS,
-            score_rows=rows,
+            score_rows=main,
+            health_rows=health,
+            slice_rows=slice_rows(scores),
+            best=run.best(),
+            breaches=run.canon(),
+            weakest=weakest_replies(run.replies()),
             charts=[(chart, Markup(chart.svg or "")) for chart in charts],  # noqa: S704
             probes=probes[:MAX_PROBES],
             probes_left_out=len(probes) - MAX_PROBES,

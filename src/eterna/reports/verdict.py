@@ -23,6 +23,31 @@ EXPLAINED = {
         "lower means less surprised."
     ),
 }
+# Said under each metric's name; the metric's own file has the formula, the source and the weaknesses.
+MEANING = {
+    "perplexity": "surprise at the held-out text",
+    "bits_per_byte": "surprise per byte, comparable between tokenizers",
+    "bleu": "overlap with the reference, not quality",
+    "rouge1": "words shared with the reference, not quality",
+    "rouge2": "word pairs shared with the reference, not quality",
+    "rougeL": "longest common sequence with the reference, not quality",
+    "relevancy": "fits its own context better than another; chance 0.5",
+    "coherence": "sentences follow from what was said and from each other",
+    "style": "sounds like its own voice rather than another; chance 0.5",
+    "insightfulness_proxy": "points to the revelación without telling it; ordinary talk 0.5; a proxy",
+    "insightfulness_human": "mean rating by people",
+    "general_perplexity": "surprise at general text: what was forgotten",
+    "distinct_1": "share of different words",
+    "distinct_2": "share of different word pairs",
+    "distinct_3": "share of different word triples",
+    "repetition": "share of a reply that repeats itself",
+    "length_gap": "how far its length is from the reference's",
+    "empty": "share of empty replies",
+    "stopped": "share of replies that ended by themselves",
+    "language_drift": "share of replies in another language than the reference",
+    "copied_run": "longest run of words copied from the training text",
+}
+HEALTH = tuple(MEANING)[list(MEANING).index("general_perplexity") :]
 
 
 @dataclass(frozen=True)
@@ -31,6 +56,8 @@ class Row:
 
     metric: str
     label: str
+    meaning: str
+    """What it says, in a few words; may be empty."""
     better: str
     """Which way is better, in words."""
     cells: dict[str, Score | None]
@@ -50,16 +77,32 @@ class Verdict:
 
 
 def score_rows(scores: list[Score]) -> list[Row]:
-    """Scores by metric, in the order they were written."""
-    by_metric: dict[str, dict[str, Score]] = {}
+    """Scores on all items by metric, in the order they were written."""
+    return _rows([score for score in scores if not score.part])
+
+
+def split_rows(rows: list[Row]) -> tuple[list[Row], list[Row]]:
+    """(what the run is about, text health)."""
+    return [row for row in rows if row.metric not in HEALTH], [row for row in rows if row.metric in HEALTH]
+
+
+def slice_rows(scores: list[Score]) -> list[Row]:
+    """Scores on a part of the items, such as one voice, by metric and part."""
+    return _rows([score for score in scores if score.part])
+
+
+def _rows(scores: list[Score]) -> list[Row]:
+    by_metric: dict[tuple[str, str], dict[str, Score]] = {}
     for score in scores:
-        by_metric.setdefault(score.metric, {})[score.system] = score
+        by_metric.setdefault((score.metric, score.part), {})[score.system] = score
     rows = []
-    for metric, found in by_metric.items():
+    for (metric, part), found in by_metric.items():
         better = f"{next(iter(found.values())).direction} is better"
         cells = {system: found.get(system) for system in SYSTEMS}
         decimals = decimals_for(score.value for score in found.values() if score.value is not None)
-        rows.append(Row(metric, label(metric), better, cells, _outcome(found.get("difference")), decimals))
+        name = f"{label(metric)}, {part}" if part else label(metric)
+        meaning = "" if part else MEANING.get(metric, "")
+        rows.append(Row(metric, name, meaning, better, cells, _outcome(found.get("difference")), decimals))
     return rows
 
 

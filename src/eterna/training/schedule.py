@@ -62,6 +62,8 @@ def describe_schedule(arguments: Any, rates: Sequence[float] | None, width: int 
     points += [f"{rates[-1]:.3g} at step {len(rates):,}"] if peak + 1 < len(rates) else []
     warmup = arguments.get_warmup_steps(len(rates)) if name != "constant" else 0
     words = f", {plural(warmup, 'step')} of warm-up" if warmup else ""
+    if warmup >= len(rates):
+        words += f": longer than the run, so the rate never reaches {arguments.learning_rate:g}"
     return f"{_curve(rates, width)}  {' -> '.join(points)}{words} ({name})"
 
 

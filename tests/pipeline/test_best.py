@@ -1,0 +1,132 @@
+"""Evaluation during training: figures at each evaluation, the composite, the best checkpoint, early stopping."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from safetensors.torch import load_file
+
+from eterna.config import config_from_values
+from eterna.config.writing import to_yaml
+from eterna.errors import ConfigError
+from eterna.pipeline.train import Trained, train
+from eterna.runs import RunFolder
+
+MEASURED = ["perplexity", "rouge", "coherence"]
+
+
+@pytest.fixture
+def values(run_values: dict[str, Any]) -> dict[str, Any]:
+    """A run whose rate is so high that it gets worse after a while."""
+    training = {**run_values["training"], "learning_rate": 0.3, "num_train_epochs": 4, "lr_scheduler_type": "constant"}
+    evaluation = {
+        "probes": 1,
+        "samples": 4,
+        "metrics": ["perplexity", "rouge", "coherence"],
+        "during_training": {"metrics": MEASURED, "samples": 3},
+        "best": {"perplexity": -1.0, "coherence": 0.1},
+    }
+    return {**run_values, "training": training, "evaluation": evaluation}
+
+
+def run(values: dict[str, Any], resume: bool = False) -> Trained:
+    trained = train(config_from_values(values), Console(quiet=True), resume)
+    assert trained is not None
+    return trained
+
+
+def test_each_evaluation_measures_what_was_asked_for_and_writes_the_composite(values: dict[str, Any]) -> None:
+    folder = run(values).run
+    rows = [row for row in folder.metrics() if "eval/loss" in row]
+    assert [row["step"] for row in rows] == [0, 2, 4, 6, 8, 10, 12]
+    for row in rows:
+        assert {"eval/perplexity", "eval/rouge", "eval/coherence", "eval/composite"} <= row.keys()
+    assert rows[0]["eval/composite"] == 0
+    record = folder.best()
+    assert [row["step"] for row in record["evaluations"]] == [row["step"] for row in rows]
+    for row, written in zip(record["evaluations"], rows, strict=True):
+        assert sum(row["terms"].values()) == pytest.approx(written["eval/composite"])
+
+
+def test_final_holds_the_best_checkpoint_and_says_why(values: dict[str, Any]) -> None:
+    folder = run(values).run
+    record = folder.best()
+    best = max((row for row in record["evaluations"] if row["step"]), key=lambda row: row["composite"])
+    assert record["kept"] == best["step"] != 12
+    assert f"checkpoint-{best['step']}" in record["why"]
+    assert "perplexity" in record["why"]
+    final = load_file(folder.final / "adapter_model.safetensors")
+    chosen = load_file(folder.path / f"checkpoint-{best['step']}" / "adapter_model.safetensors")
+    assert all(tensor.equal(chosen[name]) for name, tensor in final.items())
+    written = next(
+        row["eval/perplexity"] for row in folder.metrics() if row["step"] == best["step"] and "eval/loss" in row
+    )
+    score = next(s for s in folder.scores() if (s.metric, s.system, s.part) == ("perplexity", "tuned", ""))
+    assert score.value == pytest.approx(written, rel=1e-4)
+
+
+def test_the_best_is_kept_where_old_checkpoints_are_thrown_away(values: dict[str, Any]) -> None:
+    values["training"] |= {"save_steps": 100, "save_total_limit": 1}
+    folder = run(values).run
+    assert f"checkpoint-{folder.best()['kept']}" in [path.name for path in folder.checkpoints()]
+
+
+def test_training_stops_early_when_nothing_gets_better(values: dict[str, Any]) -> None:
+    values["evaluation"] |= {"early_stopping_patience": 2}
+    folder = run(values).run
+    record = folder.best()
+    steps = [row["step"] for row in record["evaluations"]]
+    assert steps[-1] == record["kept"] + 2 * 2 < 12
+    assert folder.status() == {"format": 1, "state": "finished", "step": steps[-1], "message": None}
+
+
+def test_a_run_cut_in_between_comes_to_the_same_decision(values: dict[str, Any], tmp_path: Path) -> None:
+    values["evaluation"] |= {"early_stopping_patience": 2}
+    whole = run(values).run
+    cut = {**values, "training": {**values["training"], "output_dir": str(tmp_path / "cut")}}
+    file = tmp_path / "run.yaml"
+    file.write_text(to_yaml(cut), encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-m", "eterna", "train", str(file)]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    folder = RunFolder(tmp_path / "cut")
+    until = time.monotonic() + 240
+    while not (folder.path / "checkpoint-2" / "trainer_state.json").is_file() and time.monotonic() < until:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(240) in (143, 0)
+    if process.returncode == 143:
+        run(cut, resume=True)
+    assert folder.best() == whole.best()
+    one, other = (load_file(place.final / "adapter_model.safetensors") for place in (whole, folder))
+    assert all(tensor.equal(other[name]) for name, tensor in one.items())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"best": {"style": 1.0}}, r"evaluation.best weighs 'style', which is not measured"),
+        ({"best": {"stile": 1.0}}, r"did you mean 'style'"),
+        ({"best": {"perplexity": 1.0}}, "would pick the worst checkpoint"),
+        ({"best": {"rouge": -1.0}}, "would pick the worst checkpoint"),
+        ({"best": {}, "early_stopping_patience": 2}, "early_stopping_patience needs evaluation.best"),
+    ],
+)
+def test_a_composite_that_cannot_work_is_refused(values: dict[str, Any], change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        config_from_values({**values, "evaluation": {**values["evaluation"], **change}})
+
+
+def test_the_best_needs_checkpoints_and_held_out_data(values: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="save_strategy is no"):
+        config_from_values({**values, "training": {**values["training"], "save_strategy": "no"}})
+    with pytest.raises(ConfigError, match=r"data\.eval is empty"):
+        config_from_values({**values, "data": {**values["data"], "eval": []}})
