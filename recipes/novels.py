@@ -6,9 +6,9 @@ FOLDER: any folder of plain-text novels, for example a checkout of computational
 plain text of COST-ELTeC/ELTeC-spa (both on GitHub). Every tenth chapter is held out (--hold-out-every).
 Written into OUT:
 
-    train.jsonl      {"id", "group", "text"}          a chapter a line
+    train.jsonl      {"id", "group", "voice", "text"}    a chapter a line
     valid.jsonl      the same, the held-out chapters
-    continue.jsonl   {"id", "group", "prompt", "completion"}   a paragraph and the one after it, from training chapters
+    continue.jsonl   {"id", "group", "voice", "prompt", "completion"}   a paragraph and the next, from training chapters
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def prepare(folder: Path, out: Path, books: Iterable[str], every: int = 10, long
     for book in books:
         path = folder / f"{book}.txt"
         for number, chapter in enumerate(chapters(read_text(path), longest), start=1):
-            row = {"id": f"{book}-{number:03d}", "group": book}
+            row = {"id": f"{book}-{number:03d}", "group": book, "voice": book}
             if number % every == 0:
                 rows["valid"].append({**row, "text": chapter})
                 continue
@@ -79,6 +79,7 @@ def prepare(folder: Path, out: Path, books: Iterable[str], every: int = 10, long
                 pair = {
                     "id": f"{row['id']}-{count}",
                     "group": book,
+                    "voice": book,
                     "prompt": prompt,
                     "completion": completion,
                 }

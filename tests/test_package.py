@@ -55,7 +55,9 @@ def test_an_installed_wheel_runs_the_demo_in_an_empty_environment(tmp_path: Path
     ids=lambda path: path.stem,
 )
 def test_every_recipe_is_a_valid_run_file(recipe: Path) -> None:
-    assert load_config(recipe, environment={}).notes == ()
+    notes = load_config(recipe, environment={}).notes
+    # The guide's own recipe keeps the guide's names, old ones included.
+    assert len(notes) == (3 if recipe.name == "guide.yaml" else 0)
 
 
 def test_the_base_model_is_plain_transformers_and_small() -> None:

@@ -50,7 +50,9 @@ def test_train_eval_report_and_chat_follow_each_other(run_file: Path, tmp_path: 
 
     scored = eterna("eval", "runs/tiny", "--json", cwd=tmp_path)
     assert scored.returncode == 0, scored.stderr
-    rows = json.loads(scored.stdout)
+    found = json.loads(scored.stdout)
+    assert found["canon"] == []
+    rows = [row for row in found["scores"] if row["metric"] == "perplexity"]
     assert {row["system"] for row in rows} == {"base", "tuned", "difference"}
     assert all(row["n"] == 12 for row in rows)
 

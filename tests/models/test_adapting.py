@@ -60,10 +60,9 @@ def test_what_a_variant_ends_with_is_saved_and_scored_against_the_same_base(
     """At the end the base is the model of step 0; later it is found by switching the adapter off, or loaded again."""
     settings, name = VARIANTS[case]
     trained = run(run_values, **settings)
-    before = {(score.metric, score.system): score.value for score in trained.scores}
-    again = evaluate(trained.run.path)
-    for score in again:
-        assert score.value == pytest.approx(before[score.metric, score.system], rel=1e-5, abs=1e-5)
+    again = evaluate(trained.run.path).scores
+    before, after = ([score.value for score in scores] for scores in (trained.scores, again))
+    assert after == pytest.approx(before, rel=1e-5, abs=1e-5)
     saved = load_file(trained.run.final / "adapter_model.safetensors")
     assert any(name in key for key in saved)
     config = json.loads((trained.run.final / "adapter_config.json").read_text(encoding="utf-8"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -24,17 +25,24 @@ MEASURED = ["perplexity", "rouge", "coherence"]
 
 
 @pytest.fixture
-def values(run_values: dict[str, Any]) -> dict[str, Any]:
-    """A run whose rate is so high that it gets worse after a while."""
-    training = {**run_values["training"], "learning_rate": 0.3, "num_train_epochs": 4, "lr_scheduler_type": "constant"}
+def values(run_values: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
+    """A run that gets worse with every step on data that is nothing like its own."""
+    held_out = tmp_path / "held_out.jsonl"
+    rows = [
+        {"messages": [{"role": "user", "content": f"zq {n}"}, {"role": "assistant", "content": "xkj vwq zzy " * 3}]}
+        for n in range(4)
+    ]
+    held_out.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    training = {**run_values["training"], "learning_rate": 0.1, "num_train_epochs": 4, "lr_scheduler_type": "constant"}
     evaluation = {
         "probes": 1,
         "samples": 4,
         "metrics": ["perplexity", "rouge", "coherence"],
         "during_training": {"metrics": MEASURED, "samples": 3},
-        "best": {"perplexity": -1.0, "coherence": 0.1},
+        "best": {"perplexity": -1.0, "coherence": 0.001},
     }
-    return {**run_values, "training": training, "evaluation": evaluation}
+    data = {**run_values["data"], "eval": [{"path": str(held_out)}]}
+    return {**run_values, "data": data, "training": training, "evaluation": evaluation}
 
 
 def run(values: dict[str, Any], resume: bool = False) -> Trained:
@@ -60,7 +68,7 @@ def test_final_holds_the_best_checkpoint_and_says_why(values: dict[str, Any]) ->
     folder = run(values).run
     record = folder.best()
     best = max((row for row in record["evaluations"] if row["step"]), key=lambda row: row["composite"])
-    assert record["kept"] == best["step"] != 12
+    assert record["kept"] == best["step"] == 2
     assert f"checkpoint-{best['step']}" in record["why"]
     assert "perplexity" in record["why"]
     final = load_file(folder.final / "adapter_model.safetensors")

@@ -18,7 +18,8 @@ from safetensors.torch import load_file
 from eterna.config import ModelSection, config_from_values
 from eterna.errors import ModelError, UserError
 from eterna.models import NF4_BYTES, load_model
-from eterna.pipeline.evaluate import evaluate, score_base
+from eterna.pipeline.evaluate import evaluate
+from eterna.pipeline.measuring import base_of
 from eterna.pipeline.train import Trained, train
 
 
@@ -105,7 +106,7 @@ def test_final_is_a_plain_adapter_for_either_base(values: dict[str, Any], tiny_m
             tuned = model(ids).logits
             with model.disable_adapter():
                 assert not torch.allclose(model(ids).logits, tuned, atol=1e-2)
-    scores = {(score.metric, score.system): score for score in evaluate(trained.run.path)}
+    scores = {(score.metric, score.system): score for score in evaluate(trained.run.path).scores}
     assert "|held:float32|" in scores["perplexity", "tuned"].signature
     assert scores["perplexity", "difference"].high < 0  # type: ignore[operator]
 
@@ -114,7 +115,7 @@ def test_a_base_loaded_again_is_held_like_the_tuned_model(
     values: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A bias is trained in place, so the base has to be loaded: in 4 bits beside a 4-bit model, else in full."""
-    import eterna.pipeline.evaluate as module
+    import eterna.pipeline.measuring as module
 
     asked: list[str] = []
 
@@ -125,7 +126,8 @@ def test_a_base_loaded_again_is_held_like_the_tuned_model(
     monkeypatch.setattr(module, "load_model", note)
     values["lora"] |= {"bias": "all"}
     config = config_from_values(values).config
-    score_base(config, [], load_model(config.model, "fp32", 0, False))
+    with base_of(config, load_model(config.model, "fp32", 0, False)):
+        pass
     evaluate(run(values).run.path)
     assert asked == ["nf4", "none"]
 

@@ -240,7 +240,7 @@ def test_other_columns_are_mapped(tiny_mistral: Path) -> None:
 
 BAD_ROWS: dict[str, tuple[Any, str]] = {
     "no answer": ([*ROWS[:3], {"messages": [{"role": "user", "content": "Well?"}]}], r"train_dataset\[3\]: .*no answer"),
-    "no column": ([{"input_ids": [1, 2]}], r"train_dataset\[0\]: the columns are 'id', 'input_ids'"),
+    "no column": ([{"input_ids": [1, 2]}], r"train_dataset\[0\]: the columns are 'input_ids'"),
     "no dict": (["some text"], r"train_dataset\[0\]: expected a dict"),
     "no rows": ([], "train_dataset holds no rows"),
     "a path": ("rows.jsonl", "train_dataset is a str, not rows"),

