@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from eterna.config import config_from_values
 from eterna.config.writing import to_yaml
 from eterna.errors import ConfigError
+from eterna.pipeline.measuring import Measurer
 from eterna.pipeline.train import Trained, train
 from eterna.runs import RunFolder
 
@@ -33,7 +34,7 @@ def values(run_values: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
         for n in range(4)
     ]
     held_out.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    training = {**run_values["training"], "learning_rate": 0.1, "num_train_epochs": 4, "lr_scheduler_type": "constant"}
+    training = {**run_values["training"], "learning_rate": 0.02, "num_train_epochs": 4, "lr_scheduler_type": "constant"}
     evaluation = {
         "probes": 1,
         "samples": 4,
@@ -43,6 +44,22 @@ def values(run_values: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
     }
     data = {**run_values["data"], "eval": [{"path": str(held_out)}]}
     return {**run_values, "data": data, "training": training, "evaluation": evaluation}
+
+
+@pytest.fixture
+def best_at_four(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Perplexities as if step 4 were the best, whatever the weights say."""
+    measured = Measurer.during
+
+    def during(self: Measurer, model: Any, step: int) -> Any:
+        figures, *rest = measured(self, model, step)
+        written = {0: 100.0, 2: 80.0, 4: 60.0, 6: 90.0}.get(step, 95.0 + step)
+        figures["perplexity"] = written
+        if step == 0:
+            self.first["perplexity"] = written
+        return figures, *rest
+
+    monkeypatch.setattr(Measurer, "during", during)
 
 
 def run(values: dict[str, Any], resume: bool = False) -> Trained:
@@ -64,35 +81,41 @@ def test_each_evaluation_measures_what_was_asked_for_and_writes_the_composite(va
         assert sum(row["terms"].values()) == pytest.approx(written["eval/composite"])
 
 
+@pytest.mark.usefixtures("best_at_four")
 def test_final_holds_the_best_checkpoint_and_says_why(values: dict[str, Any]) -> None:
     folder = run(values).run
     record = folder.best()
-    best = max((row for row in record["evaluations"] if row["step"]), key=lambda row: row["composite"])
-    assert record["kept"] == best["step"] == 2
-    assert f"checkpoint-{best['step']}" in record["why"]
-    assert "perplexity" in record["why"]
+    assert record["kept"] == 4
+    assert record["why"].startswith("final/ holds checkpoint-4: composite +0.5")
+    assert "next best is step 2" in record["why"]
     final = load_file(folder.final / "adapter_model.safetensors")
-    chosen = load_file(folder.path / f"checkpoint-{best['step']}" / "adapter_model.safetensors")
+    chosen, last = (load_file(folder.path / f"checkpoint-{step}" / "adapter_model.safetensors") for step in (4, 12))
     assert all(tensor.equal(chosen[name]) for name, tensor in final.items())
-    written = next(
-        row["eval/perplexity"] for row in folder.metrics() if row["step"] == best["step"] and "eval/loss" in row
-    )
+    assert not all(tensor.equal(last[name]) for name, tensor in final.items())
+
+
+def test_the_scores_are_those_of_the_checkpoint_that_was_kept(values: dict[str, Any]) -> None:
+    folder = run(values).run
+    kept = folder.best()["kept"]
+    written = next(row["eval/perplexity"] for row in folder.metrics() if row["step"] == kept and "eval/loss" in row)
     score = next(s for s in folder.scores() if (s.metric, s.system, s.part) == ("perplexity", "tuned", ""))
     assert score.value == pytest.approx(written, rel=1e-4)
 
 
+@pytest.mark.usefixtures("best_at_four")
 def test_the_best_is_kept_where_old_checkpoints_are_thrown_away(values: dict[str, Any]) -> None:
     values["training"] |= {"save_steps": 100, "save_total_limit": 1}
     folder = run(values).run
-    assert f"checkpoint-{folder.best()['kept']}" in [path.name for path in folder.checkpoints()]
+    assert "checkpoint-4" in [path.name for path in folder.checkpoints()]
 
 
+@pytest.mark.usefixtures("best_at_four")
 def test_training_stops_early_when_nothing_gets_better(values: dict[str, Any]) -> None:
     values["evaluation"] |= {"early_stopping_patience": 2}
     folder = run(values).run
     record = folder.best()
     steps = [row["step"] for row in record["evaluations"]]
-    assert steps[-1] == record["kept"] + 2 * 2 < 12
+    assert steps == [0, 2, 4, 6, 8]
     assert folder.status() == {"format": 1, "state": "finished", "step": steps[-1], "message": None}
 
 

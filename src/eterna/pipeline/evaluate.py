@@ -13,7 +13,7 @@ from eterna.evaluation import Breach
 from eterna.models import held_as, load_finished
 from eterna.pipeline.measuring import Compared, Measurer, base_of
 from eterna.pipeline.quiet import quiet_libraries
-from eterna.reports import write_report
+from eterna.reports import write_card, write_report
 from eterna.runs import RunFolder, Score
 from eterna.text import plural, shown
 from eterna.world import find_world, load_world
@@ -48,6 +48,7 @@ def evaluate(path: Path) -> Evaluated:
     with base_of(config, model) as base:
         compared = measurer.compare(measurer.measure(base), tuned, held_as(model))
     keep(run, compared)
+    write_card(run)
     write_report(run)
     return Evaluated(run, compared.scores, compared.breaches)
 

@@ -18,12 +18,14 @@ from eterna.pipeline.outline import show_outline
 from eterna.pipeline.plan import Plan, make_plan, show_plan
 from eterna.pipeline.quiet import quiet_libraries
 from eterna.pipeline.resuming import check_same_data, check_same_processes, find_checkpoint
-from eterna.reports import write_report
+from eterna.reports import write_card, write_report
 from eterna.runs import RunFolder, Score, environment_record
 from eterna.tracking import Trackers, open_trackers
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from eterna.world import World
 
 
 @dataclass
@@ -141,6 +143,7 @@ class _Training:
             if self.is_main:
                 self.run.write_status(state, trainer.state.global_step)
                 if state == "finished":
+                    write_card(self.run)
                     write_report(self.run)
                     self._track_result(scores, trainer.state.global_step)
             trackers.close(state)
@@ -168,7 +171,7 @@ class _Training:
             self.run.start(
                 self.plan.loaded,
                 environment_record(),
-                self.plan.data.record(self.plan.tokenizer.chat_template),
+                self.plan.data.record(self.plan.tokenizer.chat_template) | world_record(self.plan.world),
             )
         self.run.drop_after(int(checkpoint.name.rpartition("-")[2]) if checkpoint else -1)
         self.run.write_status("running", 0)
@@ -264,6 +267,13 @@ class _Training:
         trained_on = (report.sha256 for report in self.plan.data.reports if report.part == "train")
         tags = {"run": self.config.name, "base_model": self.config.model.name, "data_sha256": "+".join(trained_on)}
         self.trackers.register_model(self.run.final, tags)
+
+
+def world_record(world: World | None) -> dict[str, Any]:
+    """What data.json keeps of the world."""
+    if world is None:
+        return {}
+    return {"world": {"id": world.id, "title": world.title, "licence": world.licence, "languages": world.languages}}
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

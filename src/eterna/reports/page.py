@@ -73,20 +73,20 @@ def build_report(run: RunFolder) -> str:
             environment=_environment_rows(run.environment()),
             has_model=run.final.is_dir(),
             commands=_commands(path, config),
-            python=_python_lines(path / "final", (run.final / "adapter_config.json").is_file()),
+            python=python_lines(path / "final", (run.final / "adapter_config.json").is_file()),
         )
     )
 
 
-def load_templates() -> Environment:
+def load_templates(escape: bool = True) -> Environment:
     """The templates beside this file; whatever they write is escaped and has its hidden signs shown."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     # `finalize` sees every value the template writes, so no text reaches the page with a hidden sign in it.
     templates = Environment(
         loader=FileSystemLoader(HERE),
-        autoescape=True,
-        finalize=visible,
+        autoescape=escape,  # noqa: S701 - False is for Markdown
+        finalize=visible if escape else None,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -152,7 +152,7 @@ def _commands(path: Path, config: RunConfig | None) -> list[tuple[str, str]]:
     return commands
 
 
-def _python_lines(final: Path, adapter: bool) -> str:
+def python_lines(final: Path, adapter: bool) -> str:
     """Python that loads the finished model without Eterna."""
     folder = json.dumps(str(final), ensure_ascii=False)
     if adapter:
