@@ -84,30 +84,29 @@ def own_command() -> str:
     return os.path.relpath(called) if called.is_absolute() else str(called)
 
 
-def show_scores(scores: Sequence[Score], console: Console) -> None:
-    """Base, tuned and their difference, each with its 95 % interval below it."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+ARROWS = {"lower": "↓", "higher": "↑"}
 
+
+def show_scores(scores: Sequence[Score], console: Console) -> None:
+    """Base, tuned and their difference on all items, each with its 95 % interval; the arrow says what is better."""
     from eterna.runs import SYSTEMS
 
     scores = [score for score in scores if not score.part]
     if not scores:
         return
-    table = Table(title="held-out text, base against tuned \\[95 % interval]", title_justify="left", box=SIMPLE_HEAD)
-    for heading in ("", "better", *SYSTEMS):
-        table.add_column(heading)
-    missing = []
+    rows, missing = [], []
     for metric in dict.fromkeys(score.metric for score in scores):
-        row = {score.system: score for score in scores if score.metric == metric}
+        found = {score.system: score for score in scores if score.metric == metric}
         name = metric.replace("_", " ")
-        if any(score.value is None for score in row.values()):
-            missing.append(f"{name}: not scored: {next(score.reason for score in row.values() if score.reason)}")
+        if reason := next((score.reason for score in found.values() if score.value is None), None):
+            missing.append(f"{name}: not scored: {reason}")
         else:
-            table.add_row(name, row["base"].direction, *(cell(row[system]) for system in SYSTEMS))
-    console.print(table)
+            rows.append([f"{name} {ARROWS[found['base'].direction]}", *(cell(found[system]) for system in SYSTEMS)])
+    print_line(console, "\nheld-out text, base against tuned [95 % interval]")
+    print_table(console, ["", *SYSTEMS], rows)
     for line in missing:
         print_line(console, line)
+    console.print()
 
 
 def cell(score: Score) -> str:
@@ -116,4 +115,4 @@ def cell(score: Score) -> str:
     form = ("+" if score.system == "difference" else "") + (".3f" if abs(score.value) < 10 else ".1f")
     if score.low is None or score.high is None:
         return f"{score.value:{form}}"
-    return f"{score.value:{form}} \\[{score.low:{form}}, {score.high:{form}}]"
+    return f"{score.value:{form}} [{score.low:{form}}, {score.high:{form}}]"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eterna.config import LoadedConfig
+from eterna.errors import RunError
 from eterna.evaluation import Breach, ItemLoss, composite_of
 from eterna.models import add_lora, find_base_commit, held_as, load_finished, load_model, save_finished
 from eterna.pipeline.choosing import Choice
@@ -60,11 +61,15 @@ def train(loaded: LoadedConfig, console: Console, resume: bool = False, dry_run:
 
     quiet_libraries()
     run = RunFolder(Path(loaded.config.training.output_dir))
-    checkpoint = find_checkpoint(run, loaded, resume)
     if dry_run:
         show_outline(loaded, console)
+        try:
+            find_checkpoint(run, loaded, resume)
+        except RunError as error:
+            console.print(f"it would not start: {error}", highlight=False, markup=False, soft_wrap=True)
         console.print("dry run: nothing was loaded or written", highlight=False)
         return None
+    checkpoint = find_checkpoint(run, loaded, resume)
     plan = make_plan(loaded)
     show_plan(plan, console)
     if run.is_used():
