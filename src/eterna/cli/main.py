@@ -95,7 +95,7 @@ def evaluate(
 
     Rewrites the scores and the report. Ends with exit code 4 when a reply breaks the canon.
     """
-    from eterna.cli.output import make_console, print_json, show_scores
+    from eterna.cli.output import make_console, print_json, print_line, show_scores
     from eterna.pipeline.evaluate import check_canon
     from eterna.pipeline.evaluate import evaluate as run_evaluate
 
@@ -104,7 +104,10 @@ def evaluate(
         rows = [score.as_row() for score in found.scores]
         print_json({"run": str(run), "scores": rows, "canon": [breach.as_row() for breach in found.breaches]})
     else:
-        show_scores(found.scores, make_console())
+        console = make_console()
+        show_scores(found.scores, console)
+        for rating in found.run.ratings():
+            print_line(console, f"human ratings of {rating['criterion']}: {rating['verdict']}")
     check_canon(found.breaches)
 
 

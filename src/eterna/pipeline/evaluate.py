@@ -66,6 +66,7 @@ def keep(run: RunFolder, compared: Compared) -> None:
     """Write what was found into the run folder."""
     run.write_scores(compared.scores)
     run.write_replies(compared.rows)
+    run.write_ratings(compared.agreements)
     run.write_canon([breach.as_row() for breach in compared.breaches])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from eterna.evaluation import (
     Background,
     Breach,
     ItemLoss,
+    agreement,
     answer_items,
     default_stride,
     figures_of,
@@ -55,6 +56,8 @@ class Compared:
     breaches: list[Breach]
     rows: list[dict[str, Any]]
     """Items with both replies, for replies.jsonl."""
+    agreements: list[dict[str, Any]]
+    """How far people agree in their ratings, for ratings.json; empty where none were given."""
 
 
 class Measurer:
@@ -160,9 +163,13 @@ class Measurer:
             for score in perplexity_scores(base.general, tuned.general, self._general_signature(held))
             if score.metric == "perplexity"
         ]
-        if config.evaluation.ratings:
-            scores += rating_scores(read_ratings(Path(config.evaluation.ratings)))
-        return Compared(scores, self._breaches(items, tuned), self._rows(items, base, tuned))
+        ratings = read_ratings(Path(config.evaluation.ratings)) if config.evaluation.ratings else []
+        scores += rating_scores(ratings) if ratings else []
+        agreements = []
+        for criterion in dict.fromkeys(rating.criterion for rating in ratings):
+            found = agreement(ratings, criterion)
+            agreements.append({"criterion": criterion, "verdict": found.verdict, **asdict(found)})
+        return Compared(scores, self._breaches(items, tuned), self._rows(items, base, tuned), agreements)
 
     def _breaches(self, items: Sequence[Item], tuned: Measured) -> list[Breach]:
         assert self.canon is not None

@@ -63,6 +63,7 @@ def build_report(run: RunFolder) -> str:
             health_rows=health,
             slice_rows=slice_rows(scores),
             best=run.best(),
+            ratings=run.ratings(),
             breaches=run.canon(),
             weakest=weakest_replies(run.replies()),
             charts=[(chart, Markup(chart.svg or "")) for chart in charts],  # noqa: S704

@@ -9,6 +9,7 @@
     samples.jsonl       one row per probe and evaluation: {"step": .., "probe": .., "messages": [..], "reply": ..}
     scores.json         base against tuned
     replies.jsonl       one row per scored item: {"item": .., "messages": [..], "base": .., "tuned": .., "scores": ..}
+    ratings.json        how far people agree in their ratings
     canon.json          rules of the canon that replies of the tuned model break
     best.json           the composite of each evaluation, and which checkpoint was kept
     status.json         running | finished | stopped, and the last step
@@ -170,6 +171,15 @@ class RunFolder:
         record = self._read_json("canon.json")
         breaches: list[dict[str, Any]] | None = record.get("breaches")
         return breaches
+
+    def write_ratings(self, agreements: list[dict[str, Any]]) -> None:
+        """Replace the record of human ratings."""
+        write_json(self.path / "ratings.json", {"format": FORMAT, "agreements": agreements})
+
+    def ratings(self) -> list[dict[str, Any]]:
+        """How far people agree, by criterion; empty where no ratings were given."""
+        found: list[dict[str, Any]] = self._read_json("ratings.json").get("agreements", [])
+        return found
 
     def write_best(self, record: dict[str, Any]) -> None:
         """Replace the record of the composite."""
