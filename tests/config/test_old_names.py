@@ -45,7 +45,8 @@ def load(**training: Any) -> LoadedConfig:
     ],
 )  # fmt: skip
 def test_an_old_name_works_and_says_its_new_one(old: str, value: object, new: str, meaning: object) -> None:
-    loaded = load(**{old: value})
+    # The settings of sharding are refused without it.
+    loaded = load(**{old: value}, **({"fsdp": True} if new == "fsdp_config" else {}))
     assert loaded.config.training.model_dump()[new] == meaning
     (note,) = loaded.notes
     assert note.startswith(f"training.{old} is now training.{new}")
