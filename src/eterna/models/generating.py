@@ -39,35 +39,20 @@ def generate(
 
     The model's mode and torch's random state are left as they were.
     """
-    import torch
-    from transformers import GenerationConfig
-
-    ids = torch.tensor([list(prompt_ids)], device=next(model.parameters()).device)  # (1, prompt)
-    settings = GenerationConfig(
-        max_new_tokens=generation.max_new_tokens,
-        eos_token_id=list(stop),
-        pad_token_id=tokenizer.pad_token_id,
-        **sampling_of(generation),
-    )
-    was_training = model.training
-    model.eval()
-    with torch.random.fork_rng(), torch.no_grad():
-        torch.manual_seed(generation.seed)
-        streamer = _streamer(tokenizer, on_text) if on_text else None
-        out = model.generate(
-            input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=settings, streamer=streamer
-        )
-    model.train(was_training)
-    new = out[0, ids.shape[1] :].tolist()
-    text = tokenizer.decode(new, skip_special_tokens=True)
-    return Generated(text.strip(), len(new), bool(new) and new[-1] in set(stop))
+    return generate_batch(model, tokenizer, [prompt_ids], generation, stop, on_text)[0]
 
 
 def generate_batch(
-    model: Any, tokenizer: Any, prompts: Sequence[Sequence[int]], generation: GenerationSection, stop: Sequence[int]
+    model: Any,
+    tokenizer: Any,
+    prompts: Sequence[Sequence[int]],
+    generation: GenerationSection,
+    stop: Sequence[int],
+    on_text: Callable[[str], None] | None = None,
 ) -> list[Generated]:
     """Answer several prompts at once, padded on the left; sampling is seeded once for the whole batch.
 
+    on_text: gets pieces of the reply as they come; for a single prompt only.
     The model's mode and torch's random state are left as they were.
     """
     import torch
@@ -90,7 +75,8 @@ def generate_batch(
     model.eval()
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(generation.seed)
-        out = model.generate(input_ids=ids, attention_mask=mask, generation_config=settings)
+        streamer = _streamer(tokenizer, on_text) if on_text else None
+        out = model.generate(input_ids=ids, attention_mask=mask, generation_config=settings, streamer=streamer)
     model.train(was_training)
     ends = set(stop)
     replies = []
