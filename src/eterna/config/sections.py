@@ -75,26 +75,7 @@ class LoraSection(Section):
     """Layers trained whole beside the adapters, such as lm_head."""
 
 
-class Source(Section):
-    """One source of examples: a file, or a part of the world."""
-
-    path: str | None = None
-    """A .jsonl, .txt, .parquet or .arrow file, a folder of `save_to_disk`, or a Hub data set (owner/name)."""
-    name: str | None = None
-    """Configuration of a Hub data set, as in `load_dataset(path, name)`."""
-    revision: str | None = None
-    """Branch, tag or commit of a Hub data set."""
-    format: Literal["auto", "messages", "prompt_completion", "text"] = "auto"
-    """Shape of the file; `auto` looks at the first example."""
-    world: Literal["examples", "books"] | None = None
-    """Instead of a file: the world's conversations, or the text of its books."""
-    split: str | None = None
-    """Which part of the world's examples or of a data set, such as `train` or `test[:200]`; train in `data.train`,
-    validation in `data.eval` when left out."""
-    voice: str | None = None
-    """Only this book or NPC of the world."""
-    weight: float = Field(1.0, gt=0, le=1000)
-    """How often each example is seen in an epoch: 2 is twice, 0.5 is every other one."""
+Copies = Literal["warn", "error", "remove"]
 
 
 class Columns(Section):
@@ -110,6 +91,32 @@ class Columns(Section):
     """Column with plain text."""
     id: str = "id"
     """Column with a unique name for the example; file and line when absent."""
+    weight: str = "weight"
+    """Column with the loss weight of the whole example; 1 when absent."""
+
+
+class Source(Section):
+    """One source of examples: a file, or a part of the world."""
+
+    path: str | None = None
+    """A .jsonl, .json, .csv, .txt, .parquet or .arrow file, a folder of `save_to_disk`, or a Hub data set (owner/name)."""
+    name: str | None = None
+    """Configuration of a Hub data set, as in `load_dataset(path, name)`."""
+    revision: str | None = None
+    """Branch, tag or commit of a Hub data set."""
+    format: Literal["auto", "messages", "prompt_completion", "sharegpt", "alpaca", "text", "book"] = "auto"
+    """Shape of the file; `auto` looks at each row. `book` is a whole book as plain text: chapters, scenes, verse."""
+    columns: Columns | None = None
+    """What the columns of this file are called; `data.columns` when left out."""
+    world: Literal["examples", "books"] | None = None
+    """Instead of a file: the world's conversations, or the text of its books."""
+    split: str | None = None
+    """Which part of the world's examples or of a data set, such as `train` or `test[:200]`; train in `data.train`,
+    validation in `data.eval` when left out."""
+    voice: str | None = None
+    """Only this book or NPC of the world."""
+    weight: float = Field(1.0, gt=0, le=1000)
+    """How often each example is seen in an epoch: 2 is twice, 0.5 is every other one."""
 
 
 class DataSection(Section):
@@ -123,10 +130,23 @@ class DataSection(Section):
     """Window in tokens."""
     too_long: Literal["error", "drop", "cut_left", "split"] = "error"
     """What to do with an example past the window; `split` is for plain text."""
-    train_on: Literal["answers", "all"] = "answers"
-    """`answers` takes loss on the answers and their stop token only; plain text is always trained whole."""
+    train_on: Literal["answers", "all"] | list[str] = "answers"
+    """`answers` takes loss on the answers and their stop token only; a list of speakers on theirs alone; plain text is
+    always trained whole."""
     columns: Columns = Field(default_factory=Columns)
     """Column names of your files."""
+    skip_bad: bool = False
+    """Leave out rows that cannot be used instead of stopping; they are counted and kept in `skipped.jsonl`."""
+    hold_out: float = Field(0.0, ge=0, le=0.5)
+    """Share of the conversations, books and scenes of `data.train` kept for `data.eval`; none is ever divided."""
+    duplicates: Copies = "warn"
+    """What to do with exact copies inside `data.train`: `warn`, `error`, or `remove` all but the first."""
+    near_duplicates: Copies = "warn"
+    """The same for near copies: a few words changed, a sentence moved."""
+    leaks: Copies = "error"
+    """What to do with examples of `data.train` that stand in `data.eval` too; `remove` takes them out of training."""
+    near_leaks: Copies = "warn"
+    """The same for near copies, long shared runs of words, and conversations that stand on both sides."""
 
 
 class TrainingSection(Section):

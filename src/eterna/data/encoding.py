@@ -89,7 +89,7 @@ class Encoder:
         return next((token for token in sorted(self.control) if token in text), None)
 
     def messages(
-        self, name: str, messages: Sequence[Message], train_on: str = "answers", group: str = ""
+        self, name: str, messages: Sequence[Message], train_on: str | list[str] = "answers", group: str = ""
     ) -> Encoded | Problem:
         """Encode a conversation. `train_on`: `answers`, or `all` for loss on every token but the first."""
         for number, message in enumerate(messages, start=1):
