@@ -99,7 +99,8 @@ class Source(Section):
     """One source of examples: a file, or a part of the world."""
 
     path: str | None = None
-    """A .jsonl, .json, .csv, .txt, .parquet or .arrow file, a folder of `save_to_disk`, or a Hub data set (owner/name)."""
+    """A .jsonl, .json, .csv, .txt, .parquet or .arrow file, a folder of `save_to_disk`, or a Hub data set
+    (owner/name)."""
     name: str | None = None
     """Configuration of a Hub data set, as in `load_dataset(path, name)`."""
     revision: str | None = None
