@@ -105,7 +105,7 @@ class Source(Section):
     """Configuration of a Hub data set, as in `load_dataset(path, name)`."""
     revision: str | None = None
     """Branch, tag or commit of a Hub data set."""
-    format: Literal["auto", "messages", "prompt_completion", "sharegpt", "alpaca", "text", "book"] = "auto"
+    format: Literal["auto", "messages", "prompt_completion", "turns", "sharegpt", "alpaca", "text", "book"] = "auto"
     """Shape of the file; `auto` looks at each row. `book` is a whole book as plain text: chapters, scenes, verse."""
     columns: Columns | None = None
     """What the columns of this file are called; `data.columns` when left out."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from eterna.data.encoding import Encoder
 from eterna.data.sources import RawExample
-from eterna.world import Message, Scene
+from eterna.world import Message, Scene, arrange
 
 OPENING_TOKENS = 64
 PASSAGE_TOKENS = 512
@@ -68,20 +68,19 @@ def _items(encoder: Encoder, example: RawExample) -> Iterator[Item]:
 
 
 def _answers(encoder: Encoder, example: RawExample) -> Iterator[Item]:
-    positions = [place for place, message in enumerate(example.messages) if message["role"] == "assistant"]
-    for place in reversed(positions):
-        if place == 0:
+    blocks = [block for block in arrange(example.messages) if block.role == "assistant" and block.first > 0]
+    for block in reversed(blocks):
+        if not any(weight > 0 for _, weight in block.pieces):
             continue
-        name = example.id if place == positions[-1] else f"{example.id}@{place}"
-        context = example.messages[:place]
+        context = example.messages[: block.first]
         yield Item(
-            name,
+            example.id if block is blocks[-1] else f"{example.id}@{block.first}",
             example.title,
             example.group,
             example.scene,
             context,
             tuple(encoder.prompt(context)),
-            example.messages[place]["content"],
+            block.content,
         )
 
 
@@ -93,7 +92,8 @@ def _passages(encoder: Encoder, example: RawExample) -> Iterator[Item]:
         opening = min(OPENING_TOKENS, (end - start) // 2)
         if end - start - opening < SHORTEST_CONTINUATION:
             continue
-        first, cut, last = offsets[start][0], offsets[start + opening - 1][1], offsets[end - 1][1]
+        first, cut = offsets[start][0], offsets[start + opening - 1][1]
+        last = max(right for _, right in offsets[start:end])  # an end-of-text token may stand at (0, 0)
         message: Message = {"role": "user", "content": example.text[first:cut]}
         yield Item(
             example.id if number == 0 else f"{example.id}@{start}",

@@ -11,7 +11,7 @@ from eterna.data.encoding import Encoded, Encoder
 from eterna.data.items import Item, choose_items
 from eterna.data.sources import RawExample, SourceContent, read_source, source_name
 from eterna.errors import DataError, Problem
-from eterna.text import plural, shown
+from eterna.text import name_hint, plural, shown
 from eterna.world import World
 from eterna.world.schema import Split
 
@@ -35,6 +35,8 @@ class SourceReport:
     """Examples past the window left out (too_long: drop)."""
     cut: int = 0
     """Tokens cut off the left (too_long: cut_left)."""
+    excluded: int = 0
+    """Examples left out because their speaker is not in data.train_on."""
     commit: str | None = None
     """Of a Hub data set."""
 
@@ -51,6 +53,8 @@ class PreparedData:
     items: list[Item]
     """Prompts that are answered and scored."""
     reports: list[SourceReport] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What was arranged to suit the chat template, one line each."""
 
     def record(self, chat_template: str | None) -> dict[str, Any]:
         """Plain values for data.json."""
@@ -89,11 +93,14 @@ def prepare_data(
     encoder = Encoder(tokenizer)
     prepared = PreparedData([], [], [], [])
     problems: list[Problem] = []
+    speakers = _speakers(read, data.train_on)
     for source in read:
         content = source.content
         report = SourceReport(source.part, source.name, content.sha256, source.weight, read=len(content.examples))
         report.commit = content.commit
-        encoded, wrong = _encode_all(encoder, content.examples, data, source.part, report)
+        chosen = [example for example in content.examples if _is_chosen(example, speakers)]
+        report.excluded = len(content.examples) - len(chosen)
+        encoded, wrong = _encode_all(encoder, chosen, data, source.part, report)
         problems += wrong
         prepared.reports.append(report)
         if source.part == "train":
@@ -105,14 +112,42 @@ def prepare_data(
         raise DataError(problems)
     if not prepared.train and any(source.part == "train" for source in read):
         counts = "; ".join(
-            f"{report.name}: {report.read} read, {report.dropped} dropped" for report in prepared.reports
+            f"{report.name}: {report.read} read, {report.excluded} of other speakers, {report.dropped} dropped"
+            for report in prepared.reports
         )
         fix = "raise data.max_length, or use another too_long policy"
         raise DataError(f"no training example is left ({counts})", fix=fix)
+    firsts = {one["role"] for source in read for raw in source.content.examples for one in raw.messages[:1]}
+    prepared.notes = encoder.template_notes(firsts) if firsts else []
     if items:
-        held_out = [example for source in read if source.part == "eval" for example in source.content.examples]
+        held_out = [
+            example
+            for source in read
+            if source.part == "eval"
+            for example in source.content.examples
+            if _is_chosen(example, speakers)
+        ]
         prepared.items = choose_items(encoder, held_out, items, prompt_window or data.max_length)
     return prepared
+
+
+def _speakers(read: Sequence[ReadSource], train_on: str | list[str]) -> set[str] | None:
+    """The voices to learn; None is all of them. Raises DataError for one that never answers."""
+    if isinstance(train_on, str):
+        return None
+    known = {example.scene.voice for source in read for example in source.content.examples if example.messages}
+    wrong = [
+        Problem(f"data.train_on names {shown(name)}, who answers nowhere", fix=name_hint(name, known - {""}))
+        for name in train_on
+        if name not in known
+    ]
+    if wrong or not train_on:
+        raise DataError(wrong or "data.train_on is an empty list", fix="name a speaker, or write answers")
+    return set(train_on)
+
+
+def _is_chosen(example: RawExample, speakers: set[str] | None) -> bool:
+    return speakers is None or not example.messages or example.scene.voice in speakers
 
 
 def _encode_all(
@@ -122,30 +157,48 @@ def _encode_all(
         return [], [problem]
     found: list[Encoded] = []
     problems: list[Problem] = []
+    train_on = "all" if data.train_on == "all" else "answers"
     for example in raw:
         name = f"{report.name}#{example.id}"
         if example.messages:
-            encoded = encoder.messages(name, example.messages, data.train_on, example.group)
+            encoded = encoder.messages(name, example.messages, train_on, example.group, example.weight)
         else:
-            encoded = encoder.text(name, example.text, example.group)
-        if isinstance(encoded, Encoded) and part == "train":
-            pieces = fit(encoded, bool(example.messages), data.max_length, data.too_long, report)
-        else:
-            pieces = encoded if isinstance(encoded, Problem) else [encoded]
+            encoded = [encoder.text(name, example.text, example.group, example.weight)]
+        pieces = encoded if isinstance(encoded, Problem) else _fitting(encoded, example, data, part, report)
         if isinstance(pieces, Problem):
             problems.append(
                 replace(pieces, message=f"{pieces.message} (example {shown(example.id)})", place=example.place)
             )
             continue
-        found += pieces
+        found += [replace(piece, slices=example.scene.slices) for piece in pieces]
     report.examples = len(found)
     report.tokens = sum(len(example.ids) for example in found)
     report.trained_tokens = sum(example.trained for example in found)
     return found, problems
 
 
-def fit(example: Encoded, is_chat: bool, window: int, policy: str, report: SourceReport) -> list[Encoded] | Problem:
-    """Make a training example fit the window by the chosen policy, counting what was lost in `report`."""
+def _fitting(
+    encoded: list[Encoded], example: RawExample, data: DataSection, part: str, report: SourceReport
+) -> list[Encoded] | Problem:
+    """What was encoded, made to fit the window where it is trained on."""
+    if part != "train":
+        return encoded
+    found: list[Encoded] = []
+    for one in encoded:
+        pieces = fit(one, bool(example.messages), data.max_length, data.too_long, report, data.train_on == "all")
+        if isinstance(pieces, Problem):
+            return pieces
+        found += pieces
+    return found
+
+
+def fit(
+    example: Encoded, is_chat: bool, window: int, policy: str, report: SourceReport, whole: bool = False
+) -> list[Encoded] | Problem:
+    """Make a training example fit the window by the chosen policy, counting what was lost in `report`.
+
+    whole: every token of a conversation is trained, so that there is no answer to keep whole.
+    """
     length = len(example.ids)
     if length <= window:
         return [example]
@@ -157,7 +210,7 @@ def fit(example: Encoded, is_chat: bool, window: int, policy: str, report: Sourc
     if policy == "cut_left":
         lost = length - window
         kept = replace(example, ids=example.ids[lost:], weights=(0.0, *example.weights[lost + 1 :]))
-        if is_chat and not _starts_in_context(example, lost):
+        if is_chat and not whole and not _starts_in_context(example, lost):
             return Problem(
                 f"the last answer alone is longer than the window of {window} tokens",
                 fix="raise data.max_length",

@@ -7,7 +7,7 @@ from typing import Any
 
 from eterna.config import Columns
 from eterna.data.prepare import ReadSource
-from eterna.data.sources import RawExample, SourceContent, example_of_row
+from eterna.data.sources import RawExample, SourceContent, examples_of_row
 from eterna.errors import DataError, Place, Problem
 from eterna.text import shown
 
@@ -22,22 +22,22 @@ def read_rows(rows: Any, part: str, name: str, columns: Columns) -> ReadSource:
     if isinstance(rows, str | Mapping) or not hasattr(rows, "__iter__"):
         fix = f"one of its parts: {', '.join(map(str, rows))}" if isinstance(rows, Mapping) else KINDS
         raise DataError(f"{name} is a {type(rows).__name__}, not rows", fix=fix)
-    found = [_example(row, f"{name}[{number}]", columns) for number, row in enumerate(rows)]
+    found = [_examples(row, f"{name}[{number}]", columns) for number, row in enumerate(rows)]
     if problems := [one for one in found if isinstance(one, Problem)]:
         raise DataError(problems)
     if not found:
         raise DataError(f"{name} holds no rows", fix=KINDS)
-    examples = [one for one in found if isinstance(one, RawExample)]
+    examples = [example for one in found if isinstance(one, list) for example in one]
     _check_ids(examples)
     return ReadSource(part, name, 1.0, SourceContent(examples, ""))
 
 
-def _example(row: Any, name: str, columns: Columns) -> RawExample | Problem:
+def _examples(row: Any, name: str, columns: Columns) -> list[RawExample] | Problem:
     if not isinstance(row, Mapping):
         return Problem(f"expected a dict, found {shown(row)}", Place(name), KINDS)
     # A data set gives every row every column: the empty ones say nothing.
     values = {key: value for key, value in row.items() if value is not None}
-    return example_of_row(values, Place(name), name, "auto", columns)
+    return examples_of_row(values, Place(name), name, "auto", columns)
 
 
 def _check_ids(examples: list[RawExample]) -> None:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from eterna.config import Columns, Source
+from eterna.data.conversations import (
+    check_conversation,
+    is_weight,
+    read_messages,
+    read_turns,
+    up_to_last_answer,
+    views,
+)
 from eterna.data.tables import is_table, open_table
 from eterna.errors import DataError, Place, Problem
 from eterna.files import read_json_lines, read_text, sha256_of
 from eterna.text import name_hint, shown
 from eterna.world import Context, Message, Scene, World, build_messages
 from eterna.world.schema import Split
-
-ROLES = ("system", "user", "assistant")
 
 Row = tuple[Place, str, dict[str, Any] | Problem]  # where it stands, its own name, what it holds
 
@@ -34,6 +40,8 @@ class RawExample:
     """What it belongs to (book, conversation): intervals are taken over groups of dependent items."""
     scene: Scene = field(default=Scene(), compare=False)
     """Who speaks and what it must fit, as far as it is known."""
+    weight: float = 1.0
+    """Loss weight of the whole example, times those of its turns."""
 
 
 @dataclass(frozen=True)
@@ -109,15 +117,20 @@ def _check_voice(source: Source, world: World) -> None:
 
 def _world_examples(world: World, source: Source, split: Split) -> Iterator[RawExample]:
     for example in world.examples:
-        if example.split == (source.split or split) and source.voice in (None, example.npc):
-            yield RawExample(
-                f"{world.id}/{example.id}",
-                None,
-                messages=tuple(build_messages(world, Context.of(example), example.turns)),
-                title=f"{world.npcs[example.npc].name} · {world.places[example.place].name}",
-                group=example.id,
-                scene=Scene.of(world, example),
-            )
+        if example.split != (source.split or split):
+            continue
+        for voice in example.voices():
+            if source.voice in (None, voice):
+                turns = build_messages(world, Context.of(example, voice), example.turns)
+                yield RawExample(
+                    f"{world.id}/{example.id}" + ("" if voice == example.npc else f"@{voice}"),
+                    None,
+                    messages=up_to_last_answer(turns),
+                    title=f"{world.npcs[voice].name} · {world.places[example.place].name}",
+                    group=example.id,
+                    scene=Scene.of(world, example, voice),
+                    weight=example.weight,
+                )
 
 
 def _world_books(world: World, source: Source) -> Iterator[RawExample]:
@@ -130,7 +143,7 @@ def _world_books(world: World, source: Source) -> Iterator[RawExample]:
                     text=text,
                     title=f"{book.title}: {heading}",
                     group=book.id,
-                    scene=Scene(voice=book.id, language=book.language),
+                    scene=Scene(voice=book.id, language=book.language, book=book.id),
                 )
 
 
@@ -138,35 +151,37 @@ def _examples(rows: Iterable[Row], form: str, columns: Columns) -> Iterator[RawE
     problems: list[Problem] = []
     seen: dict[str, Place] = {}
     for place, own_name, row in rows:
-        example = row if isinstance(row, Problem) else example_of_row(row, place, own_name, form, columns)
-        if isinstance(example, Problem):
-            problems.append(example)
+        examples = row if isinstance(row, Problem) else examples_of_row(row, place, own_name, form, columns)
+        if isinstance(examples, Problem):
+            problems.append(examples)
             continue
-        if example.id in seen:
-            problems.append(
-                Problem(
-                    f"the id {shown(example.id)} stands twice (first at {seen[example.id]})",
-                    place,
-                    "give each example its own id",
-                )
-            )
-        seen[example.id] = place
-        yield example
+        for example in examples:
+            if example.id in seen:
+                message = f"the id {shown(example.id)} stands twice (first at {seen[example.id]})"
+                problems.append(Problem(message, place, "give each example its own id"))
+            seen[example.id] = place
+            yield example
     if problems:
         raise DataError(problems)
 
 
-def example_of_row(
+def examples_of_row(
     row: dict[str, Any], place: Place, own_name: str, form: str, columns: Columns
-) -> RawExample | Problem:
-    """One row as an example, or what is wrong with it. `own_name` is its id where the row has none."""
+) -> list[RawExample] | Problem:
+    """One row as examples, one for each voice that answers in it, or what is wrong with it.
+
+    `own_name` is its id where the row has none.
+    """
     name = row.get(columns.id)
     if name is not None and not (isinstance(name, str | int) and str(name)):
         return Problem(f"{columns.id} is {shown(name)}", place, "an id is text or a number")
     identity = str(name) if name is not None else own_name
+    weight = row.get(columns.weight, 1.0)
+    if not is_weight(weight) or weight == 0:
+        return Problem(f"{columns.weight} is {shown(weight)}", place, "a number above 0, at most 1000")
     found = form if form != "auto" else _detect(row, columns)
     if found is None:
-        wanted = f"{columns.messages}; {columns.prompt} and {columns.completion}; or {columns.text}"
+        wanted = f"{columns.messages}; {columns.prompt} and {columns.completion}; turns; or {columns.text}"
         return Problem(
             f"the columns are {', '.join(map(shown, row))}",
             place,
@@ -175,51 +190,58 @@ def example_of_row(
     needed = {
         "messages": [columns.messages],
         "prompt_completion": [columns.prompt, columns.completion],
+        "turns": ["turns"],
         "text": [columns.text],
     }[found]
     missing = [column for column in needed if row.get(column) is None]
     if missing:
         return Problem(f"the column {missing[0]} is missing", place, name_hint(missing[0], row))
+    group = str(row.get("group", identity))
     if found == "text":
         text = row[columns.text]
         if not isinstance(text, str) or not text.strip():
             return Problem(f"{columns.text} is {shown(text)}", place, "expected text")
-        return RawExample(
-            identity, place, text=text, title=identity, group=_group(row, identity), scene=_scene(row, [])
+        scene = _scene(row, "", ())
+        return [RawExample(identity, place, text=text, title=identity, group=group, scene=scene, weight=float(weight))]
+    messages = _messages(found, [row[column] for column in needed], place)
+    if isinstance(messages, Problem):
+        return messages
+    seen = views(messages)
+    return [
+        RawExample(
+            identity if len(seen) == 1 else f"{identity}@{voice}",
+            place,
+            view,
+            title=identity,
+            group=group,
+            scene=_scene(row, voice, view),
+            weight=float(weight),
         )
-    if found == "messages":
-        parts: list[tuple[Any, str | None]] = [(row[columns.messages], None)]
-    else:
-        parts = [
-            (row[columns.prompt], "user"),
-            (row[columns.completion], "assistant"),
-        ]
-    messages: list[Message] = []
-    for value, role in parts:
-        checked = _messages(value, place, role)
-        if isinstance(checked, Problem):
-            return checked
-        messages += checked
-    problem = _conversation_problem(messages, place)
-    return problem or RawExample(
-        identity, place, tuple(messages), title=identity, group=_group(row, identity), scene=_scene(row, messages)
-    )
+        for voice, view in seen
+    ]
 
 
-def _group(row: dict[str, Any], identity: str) -> str:
-    return str(row.get("group", identity))
+def _messages(form: str, values: list[Any], place: Place) -> list[Message] | Problem:
+    if form == "messages":
+        return read_messages(values[0], place)
+    if form == "turns":
+        return read_turns(values[0], place)
+    prompt, completion = read_messages(values[0], place, "user"), read_messages(values[1], place, "assistant")
+    if isinstance(prompt, Problem):
+        return prompt
+    if isinstance(completion, Problem):
+        return completion
+    return check_conversation([*prompt, *completion], place) or [*prompt, *completion]
 
 
-def _scene(row: dict[str, Any], messages: list[Message]) -> Scene:
-    """What the row says about itself: `voice` and `language`; a system text is what its answers must fit."""
-    voice, language = row.get("voice"), row.get("language")
+def _scene(row: dict[str, Any], voice: str, messages: Sequence[Message]) -> Scene:
+    """What the row says about itself: voice, language, place, book; a system text is what its answers must fit."""
     persona = [message["content"] for message in messages if message["role"] == "system"]
     lines = tuple(line.strip() for text in persona for line in text.splitlines() if line.strip())
-    return Scene(
-        voice if isinstance(voice, str) else "",
-        language if isinstance(language, str) else "",
-        (("persona", lines),) if lines else (),
-    )
+    said = {name: row[name] for name in ("voice", "language", "place", "book") if isinstance(row.get(name), str)}
+    if voice:
+        said["voice"] = voice
+    return Scene(**said, facts=(("persona", lines),) if lines else ())
 
 
 def _detect(row: dict[str, Any], columns: Columns) -> str | None:
@@ -227,62 +249,6 @@ def _detect(row: dict[str, Any], columns: Columns) -> str | None:
         return "messages"
     if columns.prompt in row and columns.completion in row:
         return "prompt_completion"
+    if "turns" in row:
+        return "turns"
     return "text" if columns.text in row else None
-
-
-def _messages(value: Any, place: Place, role: str | None) -> list[Message] | Problem:
-    """A list of {role, content}; plain text stands for one message of `role`."""
-    if isinstance(value, str) and role:
-        value = [{"role": role, "content": value}]
-    if not isinstance(value, list) or not value:
-        return Problem(
-            f"expected a list of messages, found {shown(value)}",
-            place,
-            '[{"role": "user", "content": "..."}, ...]',
-        )
-    found: list[Message] = []
-    for turn, message in enumerate(value, start=1):
-        if (
-            not isinstance(message, dict)
-            or set(message) - {"role", "content", "name"}
-            or not {"role", "content"} <= set(message)
-        ):
-            return Problem(f"message {turn} is {shown(message)}", place, "expected the keys role and content")
-        if message["role"] not in ROLES:
-            return Problem(
-                f"message {turn} has the role {shown(message['role'])}",
-                place,
-                name_hint(str(message["role"]), ROLES),
-            )
-        if not isinstance(message["content"], str) or not message["content"].strip():
-            return Problem(f"message {turn} has the content {shown(message['content'])}", place, "expected text")
-        found.append({"role": message["role"], "content": message["content"]})
-    return found
-
-
-def _conversation_problem(messages: list[Message], place: Place) -> Problem | None:
-    roles = [message["role"] for message in messages]
-    if "system" in roles[1:]:
-        return Problem(
-            f"message {roles.index('system', 1) + 1} is a system message",
-            place,
-            "a system message stands first",
-        )
-    if "assistant" not in roles:
-        return Problem(
-            "the conversation holds no answer (role assistant)",
-            place,
-            "there is nothing to learn from it; remove the line",
-        )
-    if roles[-1] != "assistant":
-        return Problem(f"the last message is the {roles[-1]}'s", place, "end with an answer (role assistant)")
-    turns = [role for role in roles if role != "system"]
-    for position in range(1, len(turns)):
-        if turns[position] == turns[position - 1]:
-            number = position + 1 + len(roles) - len(turns)
-            return Problem(
-                f"messages {number - 1} and {number} are both the {turns[position]}'s",
-                place,
-                "join them, or put the other side's turn between",
-            )
-    return None

@@ -23,6 +23,8 @@ from eterna.data import Encoded
 from eterna.evaluation.intervals import bootstrap_ratio, not_scored, paired_scores
 from eterna.runs import Score
 
+SHOWN_SLICE = 4  # a slice with fewer items gets no figures of its own
+
 
 @dataclass(frozen=True)
 class ItemLoss:
@@ -33,6 +35,8 @@ class ItemLoss:
     nll: float
     tokens: int
     bytes: int
+    slices: tuple[str, ...] = ()
+    """What figures are also given for, such as `voice: abel`."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,7 @@ def score_items(
                 counts[piece.item] += sum(piece.scored)
     model.train(was_training)
     return [
-        ItemLoss(item.id, item.group, totals[number], counts[number], item.trained_bytes)
+        ItemLoss(item.id, item.group, totals[number], counts[number], item.trained_bytes, item.slices)
         for number, item in enumerate(items)
     ]
 
@@ -148,13 +152,28 @@ def safe_exp(mean: float) -> float:
 def perplexity_scores(base: Sequence[ItemLoss], tuned: Sequence[ItemLoss], signature: str) -> list[Score]:
     """Perplexity and bits per byte of base and tuned with their paired difference, each with a 95 % interval.
 
-    The difference is tuned - base: below zero, the tuned model expects the text better.
+    The difference is tuned - base: below zero, the tuned model expects the text better. Perplexity is also given for
+    each voice, place, book and language that some items have and others do not, from SHOWN_SLICE items on.
     """
-    scores = []
+    scores = _scores_of(base, tuned, ("perplexity", "bits_per_byte"), signature)
+    for name in dict.fromkeys(name for loss in base for name in loss.slices):
+        places = [place for place, loss in enumerate(base) if name in loss.slices]
+        if SHOWN_SLICE <= len(places) < len(base):
+            chosen = [base[place] for place in places], [tuned[place] for place in places]
+            scores += _scores_of(*chosen, ("perplexity",), signature, name)
+    return scores
+
+
+def _scores_of(
+    base: Sequence[ItemLoss], tuned: Sequence[ItemLoss], wanted: Sequence[str], signature: str, part: str = ""
+) -> list[Score]:
+    scores: list[Score] = []
     for metric, per, transform in (
         ("perplexity", [float(loss.tokens) for loss in base], safe_exp),
         ("bits_per_byte", [float(loss.bytes) for loss in base], lambda mean: mean / math.log(2)),
     ):
+        if metric not in wanted:
+            continue
         if not sum(per):
             scores += not_scored(metric, "no scored token stands for text", "lower", signature)
             continue
@@ -167,5 +186,5 @@ def perplexity_scores(base: Sequence[ItemLoss], tuned: Sequence[ItemLoss], signa
             [transform(ratio) for ratio in system]
             for system in bootstrap_ratio(rows, per, [loss.group for loss in base])
         ]
-        scores += paired_scores(metric, values, draws, len(base), "lower", signature)
+        scores += paired_scores(metric, values, draws, len(base), "lower", signature, part)
     return scores

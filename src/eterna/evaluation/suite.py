@@ -11,6 +11,7 @@ from eterna.evaluation.bleu import bleu_of, score_bleu
 from eterna.evaluation.coherence import score_coherence
 from eterna.evaluation.insightfulness import score_insightfulness
 from eterna.evaluation.intervals import mean_scores, not_scored
+from eterna.evaluation.perplexity import SHOWN_SLICE
 from eterna.evaluation.relevancy import score_relevancy
 from eterna.evaluation.rouge import rouge_of, score_rouge
 from eterna.evaluation.sentences import ENCODER_SHA256
@@ -27,7 +28,6 @@ TEXT_METRICS: dict[str, TextMetric] = {
 OVERLAP = ("bleu", "rouge")
 REPLY_METRICS = (*OVERLAP, *TEXT_METRICS)
 WRITTEN = {"insightfulness": "insightfulness_proxy"}
-SHOWN_VOICE = 4  # a voice with fewer replies gets no slice of its own
 MISSING = {
     "relevancy": "no two replies have contexts to tell apart",
     "style": "needs two voices with training text in the language of the replies",
@@ -74,7 +74,7 @@ def score_replies(
     background: Background,
     signature: str,
 ) -> list[Score]:
-    """Base against tuned for every metric on replies, with a slice per context and per voice."""
+    """Base against tuned for every metric on replies, with a slice per context, voice, place, book and language."""
     groups = [item.group for item in items]
     references = [item.reference for item in items]
     scores: list[Score] = []
@@ -95,21 +95,20 @@ def score_replies(
             scores += mean_scores(written, values, after[name][part], groups, "higher", signed, part)
         if name == "style":
             scores += pooled_style_scores(base, tuned, items, background, signed)
-        scores += _by_voice(written, before[name][""], after[name][""], items, signed)
+        scores += _by_slice(written, before[name][""], after[name][""], items, signed)
     return scores
 
 
-def _by_voice(
+def _by_slice(
     metric: str, before: Sequence[float | None], after: Sequence[float | None], items: Sequence[Item], signature: str
 ) -> list[Score]:
-    voices = dict.fromkeys(item.scene.voice for item in items if item.scene.voice)
     scores: list[Score] = []
-    for voice in voices if len(voices) > 1 else ():
-        places = [place for place, item in enumerate(items) if item.scene.voice == voice]
+    for name in dict.fromkeys(name for item in items for name in item.scene.slices):
+        places = [place for place, item in enumerate(items) if name in item.scene.slices]
         scored = [place for place in places if before[place] is not None and after[place] is not None]
-        if len(scored) < SHOWN_VOICE:
+        if len(scored) < SHOWN_SLICE or len(places) == len(items):
             continue
         groups = [items[place].group for place in scored]
         left, right = [before[place] for place in scored], [after[place] for place in scored]
-        scores += mean_scores(metric, left, right, groups, "higher", signature, f"voice: {voice}")
+        scores += mean_scores(metric, left, right, groups, "higher", signature, name)
     return scores

@@ -42,11 +42,6 @@ class Conversation:
 
     def reply(self, text: str, on_text: Callable[[str], None] | None = None) -> tuple[Generated, int]:
         """Answer the player. Returns the reply and how many old turns did not fit the window."""
-        if token := self.encoder.control_token(text):
-            raise UserError(
-                f"{shown(token)} is a control token of this model",
-                fix="leave it out: typed text must not steer the model",
-            )
         speaker = self.context.npc or "assistant"
         self.turns.append(Turn(speaker=PLAYER, text=text))
         world = self.world

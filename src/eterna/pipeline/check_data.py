@@ -117,7 +117,7 @@ def load_run_data(loaded: LoadedConfig) -> RunData:
         for source in read
         for example in source.content.examples
     }
-    return RunData(tokenizer, prepared, places, [*loaded.notes, *notes])
+    return RunData(tokenizer, prepared, places, [*loaded.notes, *notes, *prepared.notes])
 
 
 def check_data(loaded: LoadedConfig) -> DataCheck:

@@ -205,7 +205,7 @@ class Measurer:
         return f"data:{'+'.join(hashes)}"
 
     def _perplexity_signature(self, held: str) -> str:
-        scored = "answers+stop" if self.config.data.train_on == "answers" else "all"
+        scored = "all" if self.config.data.train_on == "all" else "answers+stop"
         return (
             f"ppl|{self._windows()}|scored:{scored},text:all-but-first+eos|held:{held}|{self._data_signature()}"
             f"|ci:bootstrap1000,by-group,seed12345|{_versions()}|v1"

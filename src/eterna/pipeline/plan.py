@@ -75,7 +75,7 @@ def make_plan(loaded: LoadedConfig) -> Plan:
     if steps < 1:
         raise ConfigError("the run would make no optimizer step", fix="raise training.num_train_epochs or max_steps")
     rates = plan_schedule(arguments, steps)
-    notes = [*loaded.notes, *notes, *size.notes]
+    notes = [*loaded.notes, *notes, *data.notes, *size.notes]
     return Plan(loaded, tokenizer, world, read, data, precision, arguments, steps, rates, size, notes)
 
 

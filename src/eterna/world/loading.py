@@ -14,7 +14,7 @@ from eterna.errors import Place as FilePlace
 from eterna.errors import Problem, UserError, WorldError
 from eterna.files import read_json_lines, read_text, sha256_of
 from eterna.text import name_hint, shown
-from eterna.world.schema import NPC, PLAYER, Book, Canon, Example, Place, Revelacion, World
+from eterna.world.schema import NARRATOR, NPC, PLAYER, Book, Canon, Example, Place, Revelacion, World
 
 PACKAGED = "eterna:"
 FORMAT = 1
@@ -212,7 +212,7 @@ class _Reader:
             self.known("place", [example.place], world.places, where)
             self.known("book", [example.book] if example.book else [], world.books, where)
             self.known("revelación", [*example.known, *example.serves], world.revelaciones, where)
-            self.check_turns(example, where)
+            self.check_turns(example, world, where)
         if not self.problems:
             self.check_no_cycle(world)
 
@@ -226,21 +226,23 @@ class _Reader:
                     name_hint(name, known),
                 )
 
-    def check_turns(self, example: Example, where: str) -> None:
-        expected = [PLAYER, example.npc]
+    def check_turns(self, example: Example, world: World, where: str) -> None:
         for index, turn in enumerate(example.turns):
-            if turn.speaker != expected[index % 2]:
+            if turn.speaker not in (PLAYER, NARRATOR, *world.npcs):
                 self.problem(
                     f"turn {index + 1} of {shown(example.id)} is spoken by {shown(turn.speaker)}",
                     self.places.get(where),
-                    f"turns go player, {example.npc}, player, {example.npc}, ...",
+                    name_hint(turn.speaker, [PLAYER, NARRATOR, *world.npcs]),
                 )
-                return
-        if len(example.turns) % 2:
+        if example.npc not in example.voices():
             self.problem(
-                f"the last turn of {shown(example.id)} is the player's",
+                f"{example.npc} says nothing in {shown(example.id)}", self.places.get(where), "name an npc who answers"
+            )
+        if example.turns[-1].speaker in (PLAYER, NARRATOR):
+            self.problem(
+                f"the last turn of {shown(example.id)} is the {example.turns[-1].speaker}'s",
                 self.places.get(where),
-                "end with the NPC's answer",
+                "end with an NPC's answer",
             )
 
     def check_no_cycle(self, world: World) -> None:

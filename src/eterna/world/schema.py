@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-PLAYER = "player"
+PLAYER, NARRATOR = "player", "narrator"
 Split = Literal["train", "validation", "test"]
 
 
@@ -111,10 +111,12 @@ class Canon(Part):
 
 
 class Turn(Part):
-    """One thing said; the speaker is `player` or the NPC's id."""
+    """One thing said; the speaker is `player`, `narrator` or an NPC's id."""
 
     speaker: str
     text: str = Field(pattern=r"\S")
+    weight: float = Field(1.0, ge=0, le=1000, allow_inf_nan=False)
+    """Loss weight of the turn when its speaker answers; 0 is context only."""
 
 
 class Example(Part):
@@ -130,7 +132,14 @@ class Example(Part):
     serves: list[str] = Field(default_factory=list)
     """Revelaciones the conversation hints at."""
     language: str
-    turns: list[Turn] = Field(min_length=2)
+    turns: list[Turn] = Field(min_length=1)
+    weight: float = Field(1.0, gt=0, le=1000, allow_inf_nan=False)
+    """Loss weight of the whole example."""
+
+    def voices(self) -> list[str]:
+        """The NPCs who speak, `npc` first: each is learnt from their own side of the conversation."""
+        speakers = dict.fromkeys(turn.speaker for turn in self.turns)
+        return sorted((name for name in speakers if name not in (PLAYER, NARRATOR)), key=lambda name: name != self.npc)
 
 
 class World(Part):
