@@ -64,9 +64,8 @@ def test_train_eval_report_and_chat_follow_each_other(run_file: Path, tmp_path: 
     talk = eterna("chat", "runs/tiny", "--npc", "archivera", cwd=tmp_path, stdin=lines)
     assert talk.returncode == 0, talk.stderr
     assert "La Biblioteca Eterna · Escalera sin Fin" in talk.stdout
-    assert talk.stdout.count("Archivera Inés: ") >= 2
+    assert talk.stdout.count("Archivera Inés: ") >= 3  # a control token that is typed is text to answer
     assert "Abel" in talk.stdout
-    assert "control token" in talk.stderr
     assert "there is no place 'nowhere'" in talk.stderr
     assert "Traceback" not in talk.stderr
 

@@ -73,10 +73,6 @@ BAD = {
         {"messages": [*GOOD["messages"], {"role": "user", "content": "x"}]},
         "the last message is the user's",
     ),
-    "two in a row": (
-        {"messages": [*GOOD["messages"], GOOD["messages"][1]]},
-        "messages 2 and 3 are both the assistant's",
-    ),
     "late system": (
         {"messages": [*GOOD["messages"], {"role": "system", "content": "x"}, GOOD["messages"][1]]},
         "stands first",

@@ -133,7 +133,6 @@ def test_the_next_version_takes_the_alias(tiny_model: Path, tmp_path: Path, monk
     [
         ({"text": ["x"]}, "messages or prompt"),
         ({"prompt": ["x"], "messages": [[{"role": "user", "content": "x"}]]}, "messages or prompt"),
-        ({"prompt": ["<|im_end|>"]}, "control token"),
     ],
 )
 def test_a_served_model_refuses_what_it_cannot_answer(columns: dict[str, Any], expected: str, tiny_model: Path) -> None:

@@ -71,8 +71,8 @@ def test_an_empty_context_has_no_system_message(world: World) -> None:
 
 def test_training_and_chat_build_the_same_prompt(world: World) -> None:
     example = world.examples[0]
-    trained = build_messages(world, Context.of(example), example.turns)
-    talked = build_messages(world, Context.of(example), example.turns[:-1])
+    trained = build_messages(world, Context.of(example, example.npc), example.turns)
+    talked = build_messages(world, Context.of(example, example.npc), example.turns[:-1])
     assert trained[: len(talked)] == talked
 
 
@@ -112,9 +112,25 @@ def test_an_unknown_reference_names_the_nearest(copy: Path) -> None:
     assert "did you mean 'escalera_sin_fin'" in breaks(copy, "does not exist")
 
 
-def test_an_example_with_a_wrong_turn_names_its_line(copy: Path) -> None:
+def test_several_npcs_and_a_narrator_may_speak(copy: Path) -> None:
     edit(copy / "examples" / "archivera.jsonl", '"speaker": "player"', '"speaker": "farolero"')
-    assert "archivera.jsonl:1: turn 1 of 'archivera-001'" in breaks(copy, "turns go player, archivera")
+    edit(copy / "examples" / "archivera.jsonl", '"speaker": "archivera"', '"speaker": "narrator"')
+    example = load_world(copy).examples[0]
+    assert example.voices() == ["archivera", "farolero"]
+    messages = build_messages(load_world(copy), Context.of(example, "archivera"), example.turns)
+    assert [message.get("name") for message in messages[1:3]] == ["Abel", "narrator"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ('"speaker": "player"', '"speaker": "farolera"', "did you mean 'farolero'"),
+        ('"npc": "archivera"', '"npc": "farolero"', "farolero says nothing"),
+    ],
+)
+def test_an_example_with_a_wrong_speaker_names_its_line(copy: Path, old: str, new: str, expected: str) -> None:
+    edit(copy / "examples" / "archivera.jsonl", old, new)
+    assert "archivera.jsonl:1: " in breaks(copy, expected)
 
 
 def test_a_circle_of_revelaciones_is_shown(copy: Path) -> None:

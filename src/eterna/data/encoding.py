@@ -25,6 +25,15 @@ from eterna.world import Block, Message, arrange
 Span = tuple[int, int]
 OPENING = "…"
 """What the user says where an answer opens the conversation and the template wants a user first."""
+FOLD_SYSTEM = (
+    "{%- if messages[0]['role'] == 'system' and messages|length > 1 -%}{%- set messages = [{'role': 'user', 'content':"
+    " messages[0]['content'] + '\\n\\n' + messages[1]['content']}] + messages[2:] -%}{%- endif -%}"
+)
+OPEN_FIRST = (
+    "{%- if messages[0]['role'] == 'system' and (messages|length == 1 or messages[1]['role'] == 'assistant') -%}"
+    "{%- set messages = messages[:1] + [{'role': 'user', 'content': '" + OPENING + "'}] + messages[1:] -%}"
+    "{%- endif -%}"
+)
 HIDING_PLACES = (0xF0000, 0x100000)  # private-use planes of Unicode
 
 
@@ -68,9 +77,9 @@ class Traits:
     """What a chat template can write, found by rendering small conversations."""
 
     system: bool
-    """A system message; else its text stands before the first user's."""
+    """A system message."""
     opening: bool
-    """An answer before the user has spoken; else the user says `…` first."""
+    """An answer between system and user."""
     stop: int | None
     """The token that ends an answer."""
     problem: str | None = None
@@ -118,15 +127,6 @@ class Encoder:
             )
         return None
 
-    def template_notes(self, firsts: Collection[str]) -> list[str]:
-        """What is arranged because the template cannot write it. firsts: roles that open conversations."""
-        notes = []
-        if "system" in firsts and not self.traits.system:
-            notes.append("the chat template has no system turn: its text opens the user's first")
-        if "assistant" in firsts and not self.traits.opening:
-            notes.append(f"the chat template wants the user first: before an opening answer the user says {OPENING}")
-        return notes
-
     @cached_property
     def traits(self) -> Traits:
         """What the chat template can write."""
@@ -135,21 +135,19 @@ class Encoder:
         asked: Message = {"role": "user", "content": "another question"}
         said: Message = {"role": "assistant", "content": "another answer"}
         system: Message = {"role": "system", "content": "persona text"}
-        trials = [[ask, answer, asked, said], [system, ask, answer], [answer, ask, said], [system, answer, ask, said]]
+        trials = [[ask, answer, asked, said], [system, ask, answer], [system, answer, ask, said]]
         try:
             texts = renderer_of(self.tokenizer).render([(_plain(arrange(trial)), False) for trial in trials])
         except TemplateError as error:
             return Traits(True, True, None, error.problems[0].message)
-        plain, with_system, opening, both = texts
+        plain, with_system, opening = texts
         if isinstance(plain, Failure):
             return Traits(True, True, None, f"the chat template fails: {plain.message}")
         if lost := next((one for one in trials[0] if one["content"] not in plain), None):
             return Traits(True, True, None, f"the chat template does not write what the {lost['role']} says")
         tail = plain.rpartition(said["content"])[2]
         stop = next((token for token in self._tokenize(Rendered(tail))[0] if token in self.specials), None)
-        can_system = _holds(with_system, trials[1])
-        can_open = _holds(both, trials[3]) if can_system else _holds(opening, trials[2])
-        return Traits(can_system, can_open, stop)
+        return Traits(_holds(with_system, trials[1]), _holds(opening, trials[2]), stop)
 
     def messages(
         self, name: str, messages: Sequence[Message], train_on: str = "answers", group: str = "", weight: float = 1.0
@@ -159,7 +157,7 @@ class Encoder:
         train_on: `answers`, or `all` for loss on every token but the first. weight: of the whole example, times those
         of its answers.
         """
-        blocks = self._arranged(messages)
+        blocks = _opened(messages)
         answers = [number for number, block in enumerate(blocks) if block.role == "assistant"]
         wanted = [(len(blocks), False)] + [ask for number in answers for ask in ((number, True), (number + 1, False))]
         rendered = self._render_blocks([(blocks[:end], reply_next) for end, reply_next in wanted])
@@ -231,22 +229,8 @@ class Encoder:
                     break
         return found
 
-    def _arranged(self, messages: Sequence[Message], reply_next: bool = False) -> list[Block]:
-        """The blocks that the template gets: it may know no system turn, or want a user first."""
-        blocks = arrange(messages)
-        head = [block for block in blocks if block.role == "system"]
-        turns = [block for block in blocks if block.role != "system"]
-        opens = turns[0].role == "assistant" if turns else reply_next
-        if opens and not (self.traits.opening and (self.traits.system or not head)):
-            turns.insert(0, Block("user", ((OPENING, 1.0),), len(head)))
-        if head and not self.traits.system and turns:
-            first = turns[0]
-            turns[0] = Block("user", ((f"{head[0].content}\n\n{first.content}", 1.0),), first.first)
-            head = []
-        return [*head, *turns]
-
     def _rendered(self, messages: Sequence[Message], reply_next: bool) -> Rendered:
-        found = self._render_blocks([(self._arranged(messages, reply_next), reply_next)])
+        found = self._render_blocks([(_opened(messages), reply_next)])
         if isinstance(found, Problem):
             raise TemplateError(found)
         return found[0]
@@ -307,6 +291,31 @@ class Encoder:
             if weight > 0 and ids[index] not in self.specials:
                 spans.append((offsets[index][0], offsets[index][1]))
         return Encoded(name, tuple(ids), tuple(weights), _bytes_covered(text, spans), group)
+
+
+def suit_template(tokenizer: Any, openings: Collection[tuple[str, ...]]) -> list[str]:
+    """Make the chat template write what conversations open with, in place: it is saved with the model as it is then.
+
+    openings: the roles of the first two messages of conversations. Returns one line for each repair.
+    """
+    traits = Encoder(tokenizer).traits
+    repairs = []
+    if not traits.system and any(roles[0] == "system" for roles in openings):
+        repairs.append((FOLD_SYSTEM, "it has no system turn: that text now opens the user's first"))
+    if not traits.opening and ("system", "assistant") in openings:
+        repairs.append((OPEN_FIRST, f"it wants the user first: before an opening answer the user says {OPENING}"))
+    if traits.problem or not repairs:
+        return []
+    tokenizer.chat_template = "".join([*(code for code, _ in reversed(repairs)), str(tokenizer.chat_template)])
+    return [f"chat template: {note}" for _, note in repairs]
+
+
+def _opened(messages: Sequence[Message]) -> list[Block]:
+    """The blocks that the template gets: where nobody has spoken before an answer, the user says `…`."""
+    blocks = arrange(messages)
+    if not blocks or blocks[0].role == "assistant":
+        blocks.insert(0, Block("user", ((OPENING, 1.0),), 0))
+    return blocks
 
 
 def _plain(blocks: Iterable[Block]) -> list[dict[str, str]]:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from eterna.config import DataSection
-from eterna.data.encoding import Encoded, Encoder
+from eterna.data.encoding import Encoded, Encoder, suit_template
 from eterna.data.items import Item, choose_items
 from eterna.data.sources import RawExample, SourceContent, read_source, source_name
 from eterna.errors import DataError, Problem
@@ -89,9 +89,14 @@ def read_sources(data: DataSection, world: World | None, parts: Sequence[str] = 
 def prepare_data(
     read: Sequence[ReadSource], data: DataSection, tokenizer: Any, items: int = 0, prompt_window: int | None = None
 ) -> PreparedData:
-    """Encode what was read and make it fit the window. Raises DataError listing every problem."""
+    """Encode what was read and make it fit the window. Raises DataError listing every problem.
+
+    The tokenizer's chat template is repaired in place where it cannot write what conversations open with.
+    """
+    conversations = [raw.messages for source in read for raw in source.content.examples if raw.messages]
+    openings = {tuple(message["role"] for message in messages[:2]) for messages in conversations}
+    prepared = PreparedData([], [], [], [], notes=suit_template(tokenizer, openings) if openings else [])
     encoder = Encoder(tokenizer)
-    prepared = PreparedData([], [], [], [])
     problems: list[Problem] = []
     speakers = _speakers(read, data.train_on)
     for source in read:
@@ -117,8 +122,6 @@ def prepare_data(
         )
         fix = "raise data.max_length, or use another too_long policy"
         raise DataError(f"no training example is left ({counts})", fix=fix)
-    firsts = {one["role"] for source in read for raw in source.content.examples for one in raw.messages[:1]}
-    prepared.notes = encoder.template_notes(firsts) if firsts else []
     if items:
         held_out = [
             example

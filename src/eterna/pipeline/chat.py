@@ -15,7 +15,7 @@ from eterna.pipeline.quiet import quiet_libraries
 from eterna.runs import RunFolder
 from eterna.seeding import seed_for
 from eterna.text import name_hint, shown
-from eterna.world import Context, Turn, World, build_messages, find_world, fit_turns, load_world
+from eterna.world import Context, Message, Turn, World, build_messages, find_world, fit_turns, load_world
 from eterna.world.schema import PLAYER
 
 PARTS = ("npc", "place", "book")
@@ -44,21 +44,25 @@ class Conversation:
         """Answer the player. Returns the reply and how many old turns did not fit the window."""
         speaker = self.context.npc or "assistant"
         self.turns.append(Turn(speaker=PLAYER, text=text))
-        world = self.world
-        messages = (
-            build_messages(world, self.context, self.turns)
-            if world
+        ids, dropped = self.prompt()
+        generation = self.config.generation
+        own = generation.model_copy(update={"seed": seed_for(generation.seed, speaker, f"{len(self.turns)}", text)})
+        answer = generate(self.model, self.tokenizer, ids, own, self.stop, on_text)
+        self.turns.append(Turn(speaker=speaker, text=answer.text or "…"))
+        return answer, dropped
+
+    def prompt(self) -> tuple[list[int], int]:
+        """Token ids of the conversation so far, waiting for an answer, and how many old turns did not fit."""
+        messages: list[Message] = (
+            build_messages(self.world, self.context, self.turns)
+            if self.world
             else [
                 {"role": "user" if turn.speaker == PLAYER else "assistant", "content": turn.text} for turn in self.turns
             ]
         )
         budget = self.config.data.max_length - self.config.generation.max_new_tokens
-        kept, dropped = fit_turns(messages, lambda some: len(self.encoder.prompt(some)), budget)  # type: ignore[arg-type]
-        generation = self.config.generation
-        own = generation.model_copy(update={"seed": seed_for(generation.seed, speaker, f"{len(self.turns)}", text)})
-        answer = generate(self.model, self.tokenizer, self.encoder.prompt(kept), own, self.stop, on_text)
-        self.turns.append(Turn(speaker=speaker, text=answer.text or "…"))
-        return answer, dropped
+        kept, dropped = fit_turns(messages, lambda some: len(self.encoder.prompt(some)), budget)
+        return self.encoder.prompt(kept), dropped
 
 
 def open_conversation(

@@ -5,6 +5,7 @@ It stands alone: nothing of Eterna is imported, so that a server needs only what
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +46,7 @@ class ServedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
     def reply(self, messages: Any) -> str:
         """The answer to a conversation; plain text stands for one message of the user."""
         turns = [{"role": "user", "content": messages}] if isinstance(messages, str) else list(messages)
-        added = self.tokenizer.added_tokens_decoder.values()
-        control = {token.content for token in added if token.special} | set(self.tokenizer.all_special_tokens)
-        if any(token in turn["content"] for turn in turns for token in control):
-            raise MlflowException.invalid_parameter_value("a message holds a control token of the model: leave it out")
-        text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        ids = self.tokenizer(text, add_special_tokens=False, return_tensors="pt").to(self.model.device)["input_ids"]
+        ids = torch.tensor([self.encode(turns)], device=self.model.device)
         with torch.no_grad():
             out = self.model.generate(
                 input_ids=ids,
@@ -60,6 +56,23 @@ class ServedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
             )
         new = out[0, ids.shape[1] :]  # (new tokens,)
         return str(self.tokenizer.decode(new, skip_special_tokens=True)).strip()
+
+    def encode(self, turns: list[dict[str, str]]) -> list[int]:
+        """Token ids of a conversation that waits for its answer; control tokens that somebody typed stay text."""
+        added = self.tokenizer.added_tokens_decoder.values()
+        control = {token.content for token in added if token.special} | set(self.tokenizer.all_special_tokens)
+        signs = {token: chr(0xF0000 + number) for number, token in enumerate(sorted(control, key=len, reverse=True))}
+        hidden = [dict(turn) for turn in turns]
+        for turn in hidden:
+            for token, sign in signs.items():
+                turn["content"] = turn["content"].replace(token, sign)
+        text = self.tokenizer.apply_chat_template(hidden, tokenize=False, add_generation_prompt=True)
+        tokens = {sign: token for token, sign in signs.items()}
+        ids: list[int] = []
+        for part in re.split(f"([{''.join(tokens)}])", text):
+            said = tokens.get(part, part)
+            ids += self.tokenizer(said, add_special_tokens=False, split_special_tokens=part in tokens)["input_ids"]
+        return ids
 
 
 mlflow.models.set_model(ServedModel())
