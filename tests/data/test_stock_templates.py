@@ -15,7 +15,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from eterna.data import Encoded, Encoder
-from eterna.data.encoding import suit_template
+from eterna.data.rendering import suit_template
 from eterna.errors import Problem
 from eterna.world import Message
 

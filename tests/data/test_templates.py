@@ -11,7 +11,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from eterna.data import Encoded, Encoder
-from eterna.data.encoding import suit_template
+from eterna.data.rendering import suit_template
 from eterna.data.templates import TemplateError, renderer_of
 from eterna.errors import Problem
 from eterna.world import Message

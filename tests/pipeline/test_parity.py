@@ -13,7 +13,7 @@ from transformers import AutoTokenizer
 
 from eterna.config import RunConfig
 from eterna.data import Encoder, RawExample, choose_items
-from eterna.data.encoding import suit_template
+from eterna.data.rendering import suit_template
 from eterna.errors import Problem
 from eterna.pipeline.chat import Conversation
 from eterna.world import Context, Example, Scene, Turn, World, arrange, build_messages, find_world, load_world

@@ -140,14 +140,18 @@ def _show_example(example: ShownExample, console: Console) -> None:
     trained = f"{example.trained:,} of {plural(example.tokens, 'token')} trained{weight}"
     place = "" if example.id.endswith(f"#{example.place}") else f" · {example.place}"
     print_line(console, f"── {example.id} · {example.part}{place} · {trained}", "bold")
-    line, inside = Text(), False
+    if example.cut:
+        print_line(console, f"✂ {plural(example.cut, 'token')} cut off here", "yellow")
+    line, before = Text(), 0.0
     brackets = not console.is_terminal or console.no_color
     for piece in example.pieces:
-        if brackets and (piece.weight > 0) != inside:
-            line.append("⟧" if inside else "⟦")
-            inside = not inside
+        if piece.weight != before:
+            line.append("⟧" if brackets and before else "")
+            line.append("⟦" if brackets and piece.weight else "")
+            line.append(f"×{piece.weight:g} " if piece.weight not in (0, 1) else "", "magenta")
+            before = piece.weight
         style = "yellow" if piece.special else "green" if piece.weight > 0 else "dim"
         line.append(plain(piece.text), f"bold {style}" if piece.weight > 0 else style)
-    line.append("⟧" if inside else "")
+    line.append("⟧" if brackets and before else "")
     console.print(line, soft_wrap=True)
     print_line(console, "")

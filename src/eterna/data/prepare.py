@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from eterna.config import DataSection
-from eterna.data.encoding import Encoded, Encoder, suit_template
+from eterna.data.encoding import Encoded, Encoder
 from eterna.data.items import Item, choose_items
+from eterna.data.rendering import suit_template
 from eterna.data.sources import RawExample, SourceContent, read_source, source_name
 from eterna.errors import DataError, Problem
 from eterna.text import name_hint, plural, shown
@@ -33,6 +34,8 @@ class SourceReport:
     trained_tokens: int = 0
     dropped: int = 0
     """Examples past the window left out (too_long: drop)."""
+    dropped_tokens: int = 0
+    """What they hold."""
     cut: int = 0
     """Tokens cut off the left (too_long: cut_left)."""
     excluded: int = 0
@@ -55,6 +58,8 @@ class PreparedData:
     reports: list[SourceReport] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """What was arranged to suit the chat template, one line each."""
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Example id to why the model does not see it."""
 
     def record(self, chat_template: str | None) -> dict[str, Any]:
         """Plain values for data.json."""
@@ -105,7 +110,11 @@ def prepare_data(
         report.commit = content.commit
         chosen = [example for example in content.examples if _is_chosen(example, speakers)]
         report.excluded = len(content.examples) - len(chosen)
-        encoded, wrong = _encode_all(encoder, chosen, data, source.part, report)
+        for example in content.examples:
+            if not _is_chosen(example, speakers):
+                reason = f"it is answered by {shown(example.scene.voice)}, who is not in data.train_on"
+                prepared.left_out[f"{source.name}#{example.id}"] = reason
+        encoded, wrong = _encode_all(encoder, chosen, data, source.part, report, prepared.left_out)
         problems += wrong
         prepared.reports.append(report)
         if source.part == "train":
@@ -154,7 +163,12 @@ def _is_chosen(example: RawExample, speakers: set[str] | None) -> bool:
 
 
 def _encode_all(
-    encoder: Encoder, raw: Sequence[RawExample], data: DataSection, part: str, report: SourceReport
+    encoder: Encoder,
+    raw: Sequence[RawExample],
+    data: DataSection,
+    part: str,
+    report: SourceReport,
+    left_out: dict[str, str],
 ) -> tuple[list[Encoded], list[Problem]]:
     if any(example.messages for example in raw) and (problem := encoder.template_problem()):
         return [], [problem]
@@ -173,6 +187,8 @@ def _encode_all(
                 replace(pieces, message=f"{pieces.message} (example {shown(example.id)})", place=example.place)
             )
             continue
+        if not pieces:
+            left_out[name] = f"it is longer than data.max_length {data.max_length} (too_long: {data.too_long})"
         found += [replace(piece, slices=example.scene.slices) for piece in pieces]
     report.examples = len(found)
     report.tokens = sum(len(example.ids) for example in found)
@@ -207,12 +223,13 @@ def fit(
         return [example]
     if policy == "drop":
         report.dropped += 1
+        report.dropped_tokens += length
         return []
     if policy == "split" and not is_chat:
         return _windows(example, window)
     if policy == "cut_left":
         lost = length - window
-        kept = replace(example, ids=example.ids[lost:], weights=(0.0, *example.weights[lost + 1 :]))
+        kept = replace(example, ids=example.ids[lost:], weights=(0.0, *example.weights[lost + 1 :]), cut=lost)
         if is_chat and not whole and not _starts_in_context(example, lost):
             return Problem(
                 f"the last answer alone is longer than the window of {window} tokens",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -35,6 +35,10 @@ class ShownExample:
     part: str
     tokens: int
     trained: int
+    cut: int
+    """Tokens cut off before the first piece."""
+    text: str
+    """The whole as the chat template wrote it."""
     pieces: list[Piece]
 
     def record(self) -> dict[str, Any]:
@@ -51,22 +55,34 @@ def show_data(
     """
     data = load_run_data(loaded)
     examples = data.prepared.train if part == "train" else data.prepared.eval
-    chosen = [choose_example(examples, wanted, part)] if wanted is not None else examples[:count]
+    left_out = data.prepared.left_out
+    chosen = examples[:count] if wanted is None else [choose_example(examples, wanted, part, left_out)]
     encoder = Encoder(data.tokenizer)
-    return [
-        ShownExample(one.id, data.place_of(one), part, len(one.ids), one.trained, split_pieces(encoder, one))
-        for one in chosen
-    ]
+    return [_shown(encoder, one, data.place_of(one), part) for one in chosen]
 
 
-def choose_example(examples: Sequence[Encoded], wanted: str, part: str) -> Encoded:
-    """By whole id, by the id within its source, or by number from 1. Raises UserError."""
+def _shown(encoder: Encoder, example: Encoded, place: str, part: str) -> ShownExample:
+    pieces = split_pieces(encoder, example)
+    text = "".join(piece.text for piece in pieces)
+    return ShownExample(example.id, place, part, len(example.ids), example.trained, example.cut, text, pieces)
+
+
+def choose_example(
+    examples: Sequence[Encoded], wanted: str, part: str, left_out: Mapping[str, str] | None = None
+) -> Encoded:
+    """By whole id, by the id within its source, or by number from 1. Raises UserError.
+
+    left_out: id to why the model does not see an example.
+    """
     named = {example.id: example for example in examples}
     short = {name.partition("#")[2]: example for name, example in named.items()}
     if found := named.get(wanted) or short.get(wanted):
         return found
     if wanted.isdecimal() and 1 <= int(wanted) <= len(examples):
         return examples[int(wanted) - 1]
+    for name, reason in (left_out or {}).items():
+        if wanted in (name, name.partition("#")[2]):
+            raise UserError(f"the model does not see {shown(wanted)}: {reason}", fix="eterna data check counts them")
     fix = f"a number from 1 to {len(examples)}" if wanted.isdecimal() else name_hint(wanted, short)
     raise UserError(f"there is no example {shown(wanted)} in data.{part}", fix=fix)
 
