@@ -166,3 +166,17 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
         low, high = interval(bootstrap_ratio([values], [1.0] * 60, [str(n) for n in range(60)])[0])
         covered += low <= 5 <= high
     assert 180 <= covered <= 198
+
+
+def test_a_voice_is_also_scored_by_itself() -> None:
+    def loss(number: int, nll: float, voice: str) -> ItemLoss:
+        return ItemLoss(f"i{number}", f"g{number}", nll, 1, 1, (f"voice: {voice}",))
+
+    before = [loss(n, 2.0 if n < 4 else 1.0, "abel" if n < 4 else "ida") for n in range(9)]
+    after = [loss(n, 1.0, "abel" if n < 4 else "ida") for n in range(9)]
+    found = {(row.part, row.system): row.value for row in perplexity_scores(before, after, "s")}
+    assert found["voice: abel", "base"] == pytest.approx(math.e**2)
+    assert found["voice: ida", "base"] == found["voice: ida", "tuned"] == pytest.approx(math.e)
+    assert found["voice: abel", "difference"] == pytest.approx(math.e - math.e**2)
+    alone = perplexity_scores(before[4:], after[4:], "s")
+    assert {row.part for row in alone} == {""}  # one voice has no slice of its own
