@@ -35,6 +35,8 @@ class SourceReport:
     """Examples past the window left out (too_long: drop)."""
     cut: int = 0
     """Tokens cut off the left (too_long: cut_left)."""
+    skipped: int = 0
+    """Rows left out because they cannot be used (skip_bad)."""
     commit: str | None = None
     """Of a Hub data set."""
 
@@ -69,6 +71,10 @@ class ReadSource:
     weight: float
     content: SourceContent
 
+    def skipped_rows(self) -> list[dict[str, Any]]:
+        """The rows left out, as lines of skipped.jsonl."""
+        return [{"part": self.part, "source": self.name, **row.record()} for row in self.content.skipped]
+
 
 def read_sources(data: DataSection, world: World | None, parts: Sequence[str] = ("train", "eval")) -> list[ReadSource]:
     """Read all sources of `parts`; needs no model. Raises DataError listing every problem of a source."""
@@ -78,7 +84,8 @@ def read_sources(data: DataSection, world: World | None, parts: Sequence[str] = 
             name = source_name(source, SPLITS[part])
             if any((one.part, one.name) == (part, name) for one in found):
                 raise DataError(f"the source {name} stands twice in data.{part}", fix="use weight: 2")
-            found.append(ReadSource(part, name, source.weight, read_source(source, data.columns, world, SPLITS[part])))
+            content = read_source(source, data.columns, world, SPLITS[part], data.skip_bad)
+            found.append(ReadSource(part, name, source.weight, content))
     return found
 
 
@@ -92,7 +99,7 @@ def prepare_data(
     for source in read:
         content = source.content
         report = SourceReport(source.part, source.name, content.sha256, source.weight, read=len(content.examples))
-        report.commit = content.commit
+        report.commit, report.skipped = content.commit, len(content.skipped)
         encoded, wrong = _encode_all(encoder, content.examples, data, source.part, report)
         problems += wrong
         prepared.reports.append(report)

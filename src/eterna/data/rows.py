@@ -7,7 +7,7 @@ from typing import Any
 
 from eterna.config import Columns
 from eterna.data.prepare import ReadSource
-from eterna.data.sources import RawExample, SourceContent, example_of_row
+from eterna.data.sources import RawExample, SourceContent, read_row
 from eterna.errors import DataError, Place, Problem
 from eterna.text import shown
 
@@ -37,7 +37,7 @@ def _example(row: Any, name: str, columns: Columns) -> RawExample | Problem:
         return Problem(f"expected a dict, found {shown(row)}", Place(name), KINDS)
     # A data set gives every row every column: the empty ones say nothing.
     values = {key: value for key, value in row.items() if value is not None}
-    return example_of_row(values, Place(name), name, "auto", columns)
+    return read_row(values, Place(name), name, "auto", columns)
 
 
 def _check_ids(examples: list[RawExample]) -> None:

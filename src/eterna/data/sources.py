@@ -1,4 +1,4 @@
-"""Reading examples: messages, prompt/completion and plain text from files and data sets; a world's own."""
+"""Reading examples: conversations and plain text from files and data sets in any known format; a world's own."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from eterna.config import Columns, Source
+from eterna.data.formats import convert_row
+from eterna.data.row_files import Row, read_row_file
+from eterna.data.skipping import SkippedRow
 from eterna.data.tables import is_table, open_table
 from eterna.errors import DataError, Place, Problem
-from eterna.files import read_json_lines, read_text, sha256_of
+from eterna.files import read_text, sha256_of
 from eterna.text import name_hint, shown
 from eterna.world import Context, Message, Scene, World, build_messages
 from eterna.world.schema import Split
 
 ROLES = ("system", "user", "assistant")
-
-Row = tuple[Place, str, dict[str, Any] | Problem]  # where it stands, its own name, what it holds
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class SourceContent:
     """Content hash: of the file, the folder, the world, or the Hub data set at its commit."""
     commit: str | None = None
     """Of a Hub data set."""
+    skipped: list[SkippedRow] = field(default_factory=list)
+    """Rows that cannot be used, with `data.skip_bad`."""
 
 
 def source_name(source: Source, split: Split) -> str:
@@ -56,11 +59,15 @@ def source_name(source: Source, split: Split) -> str:
     return f"world: {source.world}" + (f" ({source.split or split}{voice})" if source.world == "examples" else voice)
 
 
-def read_source(source: Source, columns: Columns, world: World | None, split: Split) -> SourceContent:
+def read_source(
+    source: Source, columns: Columns, world: World | None, split: Split, skip_bad: bool = False
+) -> SourceContent:
     """All examples of one source, in its own order. `split` is used where the source names none.
 
-    Raises DataError listing every wrong line or row.
+    Raises DataError listing every wrong line or row; `skip_bad` leaves those out and keeps them aside instead.
     """
+    columns = source.columns or columns
+    skipped: list[SkippedRow] | None = [] if skip_bad else None
     if source.world:
         assert world is not None, "the config check demands a world"
         _check_voice(source, world)
@@ -68,29 +75,29 @@ def read_source(source: Source, columns: Columns, world: World | None, split: Sp
         content = SourceContent(list(found), world.sha256)
     elif is_table(source.path or ""):
         table = open_table(source, split)
-        content = SourceContent(list(_examples(table.rows(), source.format, columns)), table.sha256, table.commit)
+        content = SourceContent(
+            list(_examples(table.rows(), source.format, columns, skipped)), table.sha256, table.commit, skipped or []
+        )
     else:
         path = Path(source.path or "")
-        content = SourceContent(list(_file_examples(path, source, columns)), sha256_of(path))
+        examples = list(_file_examples(path, source, columns, skipped))
+        content = SourceContent(examples, sha256_of(path), skipped=skipped or [])
     if not content.examples:
-        raise DataError(
-            f"{source_name(source, split)} holds no examples", fix="check the file, the split and the voice"
-        )
+        problems = [one.problem for one in content.skipped]
+        empty = f"{source_name(source, split)} holds no examples" + (" that can be used" if problems else "")
+        raise DataError([Problem(empty, fix="check the file, the split and the voice"), *problems])
     return content
 
 
-def _file_examples(path: Path, source: Source, columns: Columns) -> Iterator[RawExample]:
+def _file_examples(
+    path: Path, source: Source, columns: Columns, skipped: list[SkippedRow] | None
+) -> Iterator[RawExample]:
     if source.split:
         raise DataError(f"{path} has no splits", fix="remove split, or save it as .parquet")
     if path.suffix == ".txt" and source.format in ("auto", "text"):
         yield RawExample(path.name, Place(str(path), 1), text=_text_file(path), title=path.stem, group=path.stem)
     else:
-        yield from _examples(_json_lines(path), source.format, columns)
-
-
-def _json_lines(path: Path) -> Iterator[Row]:
-    for number, row in read_json_lines(path):
-        yield Place(str(path), number), f"{path.name}:{number}", row
+        yield from _examples(read_row_file(path, columns.weight), source.format, columns, skipped)
 
 
 def _text_file(path: Path) -> str:
@@ -134,26 +141,36 @@ def _world_books(world: World, source: Source) -> Iterator[RawExample]:
                 )
 
 
-def _examples(rows: Iterable[Row], form: str, columns: Columns) -> Iterator[RawExample]:
+def _examples(
+    rows: Iterable[Row], form: str, columns: Columns, skipped: list[SkippedRow] | None
+) -> Iterator[RawExample]:
     problems: list[Problem] = []
     seen: dict[str, Place] = {}
     for place, own_name, row in rows:
-        example = row if isinstance(row, Problem) else example_of_row(row, place, own_name, form, columns)
+        example = read_row(row, place, own_name, form, columns)
+        if isinstance(example, RawExample) and example.id in seen:
+            message = f"the id {shown(example.id)} stands twice (first at {seen[example.id]})"
+            example = Problem(message, place, "give each example its own id")
         if isinstance(example, Problem):
-            problems.append(example)
+            if skipped is None:
+                problems.append(example)
+            else:
+                skipped.append(SkippedRow.of(row, place, example))
             continue
-        if example.id in seen:
-            problems.append(
-                Problem(
-                    f"the id {shown(example.id)} stands twice (first at {seen[example.id]})",
-                    place,
-                    "give each example its own id",
-                )
-            )
         seen[example.id] = place
         yield example
     if problems:
         raise DataError(problems)
+
+
+def read_row(
+    row: dict[str, Any] | Problem, place: Place, own_name: str, form: str, columns: Columns
+) -> RawExample | Problem:
+    """One row of any format as an example, or what is wrong with it."""
+    canonical = row if isinstance(row, Problem) else convert_row(row, place, form, columns)
+    if isinstance(canonical, Problem):
+        return canonical
+    return example_of_row(canonical, place, own_name, "auto", columns)
 
 
 def example_of_row(
