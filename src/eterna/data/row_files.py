@@ -60,6 +60,7 @@ def _json_array(path: Path) -> Iterator[Row]:
     line, counted, number = 1, 0, 0
     at = _after_blank(text, at + 1)
     closed = text[at : at + 1] == "]"
+    at += closed
     while not closed:
         number += 1
         line, counted = line + text.count("\n", counted, at), at

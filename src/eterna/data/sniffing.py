@@ -54,7 +54,7 @@ def _check_lines(path: Path, head: str) -> None:
     if first.startswith("{") or _is_json(first):
         return
     for separator, suffix, name in ((",", ".csv", "CSV"), ("\t", ".tsv", "TSV"), (";", ".csv", "CSV with semicolons")):
-        cells = next(csv.reader([first.strip()], delimiter=separator), [])
+        cells = next(csv.reader(first.splitlines()[:1], delimiter=separator), [])
         if len(cells) > 1 and all(0 < len(cell.strip()) <= MAX_COLUMN_NAME for cell in cells):
             fix = f"name it {path.with_suffix(suffix).name}" + (", with commas" if separator == ";" else "")
             raise DataError(f"{path} looks like {name}: it begins {shown(first)}", Place(str(path), 1), fix)
