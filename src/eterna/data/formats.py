@@ -61,10 +61,7 @@ def convert_row(row: Row, place: Place, form: str, columns: Columns) -> Row | Pr
     """
     name = form if form != "auto" else detect_format(row, columns)
     if name is None:
-        if meant := propose_columns(row, columns):
-            fix = f"map other names under data.columns: {written_columns(meant)}"
-            return Problem(f"the columns are {', '.join(map(shown, row))}", place, fix)
-        return row
+        return _unknown(row, place, columns) or row
     if name not in FORMATS:
         return Problem(f"the format {name} is not one of rows", place, f"one of: {', '.join(FORMATS)}")
     found = FORMATS[name].convert(row, columns)
@@ -74,10 +71,21 @@ def convert_row(row: Row, place: Place, form: str, columns: Columns) -> Row | Pr
     return {key: value for key, value in row.items() if key not in taken or key == columns.id} | found
 
 
+def _unknown(row: Row, place: Place, columns: Columns) -> Problem | None:
+    """What is wrong with a row of no known shape, where that can be told: other names, or half of a pair."""
+    if meant := propose_columns(row, columns):
+        fix = f"map other names under data.columns: {written_columns(meant)}"
+        return Problem(f"the columns are {', '.join(map(shown, row))}", place, fix)
+    for pair in ((columns.prompt, columns.completion), _alpaca_names(columns)):
+        if len(set(pair) & set(row)) == 1 and (problem := _missing(row, *pair)):
+            return replace(problem, place=place)
+    return None
+
+
 def _missing(row: Row, *names: str) -> Problem | None:
     for name in names:
         if row.get(name) is None:
-            return Problem(f"the column {name} is missing", fix=name_hint(name, row))
+            return Problem(f"the column {name} is missing or empty", fix=name_hint(name, row))
     return None
 
 
@@ -106,9 +114,7 @@ def _sharegpt(row: Row, columns: Columns) -> Row | Problem:
     column = _turns_column(row, columns)
     if column is None:
         wanted = columns.messages if columns.messages != "messages" else TURN_LISTS[0]
-        if row.get(wanted) is None:
-            return Problem(f"the column {wanted} is missing", fix=name_hint(wanted, row))
-        return Problem(f"{wanted} is {shown(row[wanted])}", fix=f"expected {AS_TURNS}")
+        return _missing(row, wanted) or Problem(f"{wanted} is {shown(row[wanted])}", fix=f"expected {AS_TURNS}")
     if row.get("tools") not in (None, "", "[]", []):
         return Problem(f"the column tools is {shown(row['tools'])}", fix=SPOKEN_ONLY)
     messages: list[Row] = []

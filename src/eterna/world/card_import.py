@@ -27,6 +27,8 @@ WORK = re.compile(
 )
 NATURE = re.compile(r"\b(?:personality|mind|personalidad|carácter)\b\s*[:=(]\s*[\"“]?([^\n;)\]]+)", re.I)
 
+PLUS = re.compile(r"[\"”]\s*\+\s*[\"“]")
+
 
 @dataclass(frozen=True)
 class Imported:
@@ -125,7 +127,7 @@ def _npc(card: Card, name: str, place: str, macros: Macros) -> tuple[NPC, list[s
         used.add(role)
     manner, origin = personality, "personality"
     if not manner and nature:
-        manner, origin = _flat(nature[1]).rstrip('"”'), "description"
+        manner, origin = _flat(PLUS.sub(", ", nature[1])).strip('"“”'), "description"
     elif not manner:
         manner, origin = sentences[min(1, len(sentences) - 1)], "description, for want of a personality"
         used.add(manner)
