@@ -205,6 +205,16 @@ def test_nothing_is_proposed_where_no_name_is_near(row: dict[str, Any]) -> None:
     assert convert_row(row, HERE, "auto", Columns()) == row
 
 
+def test_columns_without_a_value_do_not_decide_the_format() -> None:
+    assert detect_format({"messages": None, "text": "x"}, Columns()) == "text"
+    assert detect_format({"messages": None, "note": "x"}, Columns()) == "messages"
+
+
+def test_a_format_that_is_not_one_of_rows_is_refused() -> None:
+    found = convert_row({"text": "x"}, HERE, "book", Columns())
+    assert found == Problem("the format book is not one of rows", HERE, f"one of: {', '.join(FORMATS)}")
+
+
 def test_rows_from_python_have_the_same_formats() -> None:
     found = read_rows([SAME["sharegpt"], SAME["alpaca"]], "train", "rows", Columns())
     assert [one.messages for one in found.content.examples] == [HI, HI]

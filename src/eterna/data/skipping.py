@@ -45,6 +45,5 @@ def _as_text(row: dict[str, Any] | Problem) -> str:
 
 
 def _capped(text: str) -> str:
-    # Cut by bytes, as the cap is one on the file's size; a character cut in two is left out. Lone surrogates, which
-    # may be what is wrong with the row, are written as ?.
-    return text.encode("utf-8", "replace")[:MAX_SHOWN_BYTES].decode("utf-8", "ignore")
+    # Cut by bytes, as the cap is one on the file's size; a character cut in two is left out.
+    return text.encode("utf-8")[:MAX_SHOWN_BYTES].decode("utf-8", "ignore")
