@@ -12,7 +12,7 @@ from eterna.errors import DataError, ModelError, UnavailableError
 from eterna.text import shown
 
 LONGEST_WAIT = 4.0  # seconds
-FILE_ENDINGS = (".jsonl", ".json", ".txt", ".parquet", ".arrow")
+FILE_ENDINGS = (".jsonl", ".json", ".csv", ".tsv", ".txt", ".parquet", ".arrow")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 LOCAL = "without a network, name a local folder"
 

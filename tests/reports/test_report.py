@@ -109,7 +109,7 @@ def run(tmp_path: Path) -> RunFolder:
         "model": {"name": "some/model"},
         "data": {"train": [{"path": "a.jsonl"}]},
     }
-    counts = {"examples": 1812, "tokens": 1000, "trained_tokens": 250, "dropped": 3, "cut": 41}
+    counts = {"examples": 1812, "tokens": 1000, "trained_tokens": 250, "dropped": 3, "cut": 41, "skipped": 7}
     source = {"part": "train", "name": "a.jsonl", "sha256": "0123456789abcdef" * 4, **counts}
     environment = {"python": "3.11.9", "memory_gib": None, "libraries": {"torch": "2.13.0", "mlflow": None}}
     run.start(config_from_values(values), environment, {"sources": [source], "template": "{{ messages }}"})
@@ -178,7 +178,7 @@ def test_a_run_without_a_base_reply_says_so(empty: RunFolder) -> None:
 
 def test_the_data_table_gives_counts_share_and_short_hash(run: RunFolder) -> None:
     html = build_report(run)
-    assert "a.jsonl training 1,812 1,000 25 % 3 41 0123456789ab" in re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
+    assert "a.jsonl training 1,812 1,000 25 % 3 41 7 0123456789ab" in re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
     assert "0123456789abc" not in html
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from eterna.cli.arguments import WITH_OVERRIDES, AsJson, RunFile
+from eterna.cli.preview import data_preview
 from eterna.text import plural
 
 if TYPE_CHECKING:
@@ -20,7 +21,14 @@ if TYPE_CHECKING:
 
 LISTED = 10
 WIDTH = 40
-data_app = typer.Typer(help="Look at the data of a run file, as the model gets them.", no_args_is_help=True)
+data_app = typer.Typer(
+    help="Look at data: a file by itself, or a run file's as the model gets them.", no_args_is_help=True
+)
+data_app.command(
+    name="preview",
+    context_settings=WITH_OVERRIDES,
+    epilog="Example: eterna data preview qa.csv --columns.prompt question --columns.completion answer",
+)(data_preview)
 
 
 class Part(StrEnum):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,7 +13,7 @@ from eterna.text import plural
 if TYPE_CHECKING:
     from eterna.pipeline.check_world import WorldSurvey
 
-world_app = typer.Typer(help="Check the files of a world.", no_args_is_help=True)
+world_app = typer.Typer(help="Check the files of a world, and bring characters into it.", no_args_is_help=True)
 
 
 @world_app.command(name="check", epilog="Example: eterna world check my-world/world")
@@ -32,6 +33,45 @@ def world_check(
         print_json(survey.record())
     else:
         _show(survey)
+
+
+@world_app.command(
+    name="import-card", epilog="Example: eterna world import-card mira.png my-world/world --place landing"
+)
+def world_import_card(
+    card: Annotated[
+        Path, typer.Argument(help="A character card: .png, or .json of version 1, 2 or 3.", show_default=False)
+    ],
+    folder: Annotated[str, typer.Argument(help="The world's folder.", show_default=False)],
+    npc_id: Annotated[
+        str | None, typer.Option("--id", metavar="ID", help="Id of the NPC; made of the card's name when left out.")
+    ] = None,
+    place: Annotated[
+        str | None, typer.Option(metavar="ID", help="Where the NPC is; needed where the world has several places.")
+    ] = None,
+    player: Annotated[str, typer.Option(metavar="NAME", help="What {{user}} becomes.")] = "traveller",
+    language: Annotated[
+        str | None, typer.Option(metavar="CODE", help="Of the card's dialogues; the world's first when left out.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make an NPC of a character card, and training conversations of its example dialogues. Nothing is overwritten."""
+    from eterna.cli.output import make_console, print_json, print_line
+    from eterna.reports.signs import plain
+    from eterna.world.card_import import import_card
+
+    done = import_card(card, folder, npc_id, place, player, language)
+    if as_json:
+        print_json(done.record())
+        return
+    console = make_console()
+    print_line(console, f"{done.npc.name} ({done.npc.id}), from a card {done.card.version}")
+    for name in ("role", "manner", "greeting"):
+        print_line(console, f"  {name:<9} {plain(getattr(done.npc, name))}")
+    for path in done.written:
+        print_line(console, f"written: {path}")
+    for note in done.notes:
+        print_line(console, f"note: {plain(note)}", "yellow")
 
 
 def _show(survey: WorldSurvey) -> None:

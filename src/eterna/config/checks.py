@@ -12,7 +12,7 @@ from eterna.errors import Problem
 from eterna.hub import is_hub_id
 from eterna.text import name_hint, shown
 
-WITHOUT_SPLITS = (".jsonl", ".txt")
+WITHOUT_SPLITS = (".jsonl", ".json", ".csv", ".tsv", ".txt")
 WORLD_SPLITS = ("train", "validation", "test")
 
 STRATEGIES = ("random", "sequential", "group_by_length", "batch_rebalance")
@@ -42,7 +42,8 @@ def _source(source: Source, has_world: bool) -> Iterator[tuple[str, str]]:
     if source.path and source.voice:
         yield ": voice belongs to `world:` sources", "remove it, or use `world: examples`"
     if source.path and source.split and source.path.endswith(WITHOUT_SPLITS):
-        yield ": a .jsonl or .txt file has no splits", "remove split, or save the data as .parquet"
+        kind = source.path.rpartition(".")[2]
+        yield f": a .{kind} file has no splits", "remove split, or save the data as .parquet"
     if (source.name or source.revision) and not is_hub_id(source.path or ""):
         yield ": name and revision belong to Hub data sets", "remove them, or set `path: owner/name`"
     if source.world and source.format != "auto":

@@ -32,7 +32,7 @@ def read_messages(value: Any, place: Place, role: str | None = None) -> list[Mes
             f"expected a list of messages, found {shown(value)}", place, '[{"role": "user", "content": "..."}, ...]'
         )
     found: list[Message] = []
-    for number, given in enumerate(value, start=1):
+    for number, given in enumerate(map(_filled, value), start=1):
         if not isinstance(given, dict) or set(given) - MESSAGE_KEYS or not {"role", "content"} <= set(given):
             fix = "expected the keys role and content, and name or weight where you need them"
             return Problem(f"message {number} is {shown(given)}", place, fix)
@@ -89,6 +89,13 @@ def _message(role: str, content: Any, name: Any, weight: Any) -> Message | str:
             return f"has the weight {shown(weight)}"
         message["weight"] = float(weight)
     return message
+
+
+def _filled(given: Any) -> Any:
+    """A message without the keys that say nothing: tables give every message every key."""
+    if not isinstance(given, dict):
+        return given
+    return {key: value for key, value in given.items() if value is not None or key in ("role", "content")}
 
 
 def is_weight(value: Any) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from eterna.data.encoding import Encoder
-from eterna.data.sources import RawExample
+from eterna.data.examples import RawExample
 from eterna.world import Message, Scene, arrange
 
 OPENING_TOKENS = 64

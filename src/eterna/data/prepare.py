@@ -8,9 +8,10 @@ from typing import Any
 
 from eterna.config import DataSection
 from eterna.data.encoding import Encoded, Encoder
+from eterna.data.examples import RawExample
 from eterna.data.items import Item, choose_items
 from eterna.data.rendering import suit_template
-from eterna.data.sources import RawExample, SourceContent, read_source, source_name
+from eterna.data.sources import SourceContent, read_source, source_name
 from eterna.errors import DataError, Problem
 from eterna.text import name_hint, plural, shown
 from eterna.world import World
@@ -40,6 +41,8 @@ class SourceReport:
     """Tokens cut off the left (too_long: cut_left)."""
     excluded: int = 0
     """Examples left out because their speaker is not in data.train_on."""
+    skipped: int = 0
+    """Rows left out because they cannot be used (skip_bad)."""
     commit: str | None = None
     """Of a Hub data set."""
 
@@ -78,6 +81,10 @@ class ReadSource:
     weight: float
     content: SourceContent
 
+    def skipped_rows(self) -> list[dict[str, Any]]:
+        """The rows left out, as lines of skipped.jsonl."""
+        return [{"part": self.part, "source": self.name, **row.record()} for row in self.content.skipped]
+
 
 def read_sources(data: DataSection, world: World | None, parts: Sequence[str] = ("train", "eval")) -> list[ReadSource]:
     """Read all sources of `parts`; needs no model. Raises DataError listing every problem of a source."""
@@ -87,7 +94,8 @@ def read_sources(data: DataSection, world: World | None, parts: Sequence[str] = 
             name = source_name(source, SPLITS[part])
             if any((one.part, one.name) == (part, name) for one in found):
                 raise DataError(f"the source {name} stands twice in data.{part}", fix="use weight: 2")
-            found.append(ReadSource(part, name, source.weight, read_source(source, data.columns, world, SPLITS[part])))
+            content = read_source(source, data.columns, world, SPLITS[part], data.skip_bad)
+            found.append(ReadSource(part, name, source.weight, content))
     return found
 
 
@@ -107,7 +115,7 @@ def prepare_data(
     for source in read:
         content = source.content
         report = SourceReport(source.part, source.name, content.sha256, source.weight, read=len(content.examples))
-        report.commit = content.commit
+        report.commit, report.skipped = content.commit, len(content.skipped)
         chosen = [example for example in content.examples if _is_chosen(example, speakers)]
         report.excluded = len(content.examples) - len(chosen)
         for example in content.examples:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from eterna.config import Columns
+from eterna.data.examples import RawExample, read_row
 from eterna.data.prepare import ReadSource
-from eterna.data.sources import RawExample, SourceContent, examples_of_row
+from eterna.data.sources import SourceContent
 from eterna.errors import DataError, Place, Problem
 from eterna.text import shown
 
@@ -37,7 +38,7 @@ def _examples(row: Any, name: str, columns: Columns) -> list[RawExample] | Probl
         return Problem(f"expected a dict, found {shown(row)}", Place(name), KINDS)
     # A data set gives every row every column: the empty ones say nothing.
     values = {key: value for key, value in row.items() if value is not None}
-    return examples_of_row(values, Place(name), name, "auto", columns)
+    return read_row(values, Place(name), name, "auto", columns)
 
 
 def _check_ids(examples: list[RawExample]) -> None:

@@ -1,47 +1,22 @@
-"""Reading examples: messages, prompt/completion and plain text from files and data sets; a world's own."""
+"""Reading examples: conversations and plain text from files and data sets in any known format; a world's own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from eterna.config import Columns, Source
-from eterna.data.conversations import (
-    check_conversation,
-    is_weight,
-    read_messages,
-    read_turns,
-    up_to_last_answer,
-    views,
-)
+from eterna.data.conversations import up_to_last_answer
+from eterna.data.examples import RawExample, read_row
+from eterna.data.row_files import Row, read_row_file
+from eterna.data.skipping import SkippedRow
 from eterna.data.tables import is_table, open_table
 from eterna.errors import DataError, Place, Problem
-from eterna.files import read_json_lines, read_text, sha256_of
+from eterna.files import read_text, sha256_of
 from eterna.text import name_hint, shown
-from eterna.world import Context, Message, Scene, World, build_messages
+from eterna.world import Context, Scene, World, build_messages
 from eterna.world.schema import Split
-
-Row = tuple[Place, str, dict[str, Any] | Problem]  # where it stands, its own name, what it holds
-
-
-@dataclass(frozen=True)
-class RawExample:
-    """An example before tokenizing: a conversation (`messages`) or plain text (`text`)."""
-
-    id: str
-    place: Place | None
-    messages: tuple[Message, ...] = ()
-    text: str = ""
-    title: str = ""
-    """A short name for people."""
-    group: str = field(default="", compare=False)
-    """What it belongs to (book, conversation): intervals are taken over groups of dependent items."""
-    scene: Scene = field(default=Scene(), compare=False)
-    """Who speaks and what it must fit, as far as it is known."""
-    weight: float = 1.0
-    """Loss weight of the whole example, times those of its turns."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +28,8 @@ class SourceContent:
     """Content hash: of the file, the folder, the world, or the Hub data set at its commit."""
     commit: str | None = None
     """Of a Hub data set."""
+    skipped: list[SkippedRow] = field(default_factory=list)
+    """Rows that cannot be used, with `data.skip_bad`."""
 
 
 def source_name(source: Source, split: Split) -> str:
@@ -64,11 +41,15 @@ def source_name(source: Source, split: Split) -> str:
     return f"world: {source.world}" + (f" ({source.split or split}{voice})" if source.world == "examples" else voice)
 
 
-def read_source(source: Source, columns: Columns, world: World | None, split: Split) -> SourceContent:
+def read_source(
+    source: Source, columns: Columns, world: World | None, split: Split, skip_bad: bool = False
+) -> SourceContent:
     """All examples of one source, in its own order. `split` is used where the source names none.
 
-    Raises DataError listing every wrong line or row.
+    Raises DataError listing every wrong line or row; `skip_bad` leaves those out and keeps them aside instead.
     """
+    columns = source.columns or columns
+    skipped: list[SkippedRow] | None = [] if skip_bad else None
     if source.world:
         assert world is not None, "the config check demands a world"
         _check_voice(source, world)
@@ -76,29 +57,29 @@ def read_source(source: Source, columns: Columns, world: World | None, split: Sp
         content = SourceContent(list(found), world.sha256)
     elif is_table(source.path or ""):
         table = open_table(source, split)
-        content = SourceContent(list(_examples(table.rows(), source.format, columns)), table.sha256, table.commit)
+        content = SourceContent(
+            list(_examples(table.rows(), source.format, columns, skipped)), table.sha256, table.commit, skipped or []
+        )
     else:
         path = Path(source.path or "")
-        content = SourceContent(list(_file_examples(path, source, columns)), sha256_of(path))
+        examples = list(_file_examples(path, source, columns, skipped))
+        content = SourceContent(examples, sha256_of(path), skipped=skipped or [])
     if not content.examples:
-        raise DataError(
-            f"{source_name(source, split)} holds no examples", fix="check the file, the split and the voice"
-        )
+        problems = [one.problem for one in content.skipped]
+        empty = f"{source_name(source, split)} holds no examples" + (" that can be used" if problems else "")
+        raise DataError([Problem(empty, fix="check the file, the split and the voice"), *problems])
     return content
 
 
-def _file_examples(path: Path, source: Source, columns: Columns) -> Iterator[RawExample]:
+def _file_examples(
+    path: Path, source: Source, columns: Columns, skipped: list[SkippedRow] | None
+) -> Iterator[RawExample]:
     if source.split:
         raise DataError(f"{path} has no splits", fix="remove split, or save it as .parquet")
     if path.suffix == ".txt" and source.format in ("auto", "text"):
         yield RawExample(path.name, Place(str(path), 1), text=_text_file(path), title=path.stem, group=path.stem)
     else:
-        yield from _examples(_json_lines(path), source.format, columns)
-
-
-def _json_lines(path: Path) -> Iterator[Row]:
-    for number, row in read_json_lines(path):
-        yield Place(str(path), number), f"{path.name}:{number}", row
+        yield from _examples(read_row_file(path, columns.weight), source.format, columns, skipped)
 
 
 def _text_file(path: Path) -> str:
@@ -147,108 +128,23 @@ def _world_books(world: World, source: Source) -> Iterator[RawExample]:
                 )
 
 
-def _examples(rows: Iterable[Row], form: str, columns: Columns) -> Iterator[RawExample]:
+def _examples(
+    rows: Iterable[Row], form: str, columns: Columns, skipped: list[SkippedRow] | None
+) -> Iterator[RawExample]:
     problems: list[Problem] = []
     seen: dict[str, Place] = {}
     for place, own_name, row in rows:
-        examples = row if isinstance(row, Problem) else examples_of_row(row, place, own_name, form, columns)
+        examples = read_row(row, place, own_name, form, columns)
+        if not isinstance(examples, Problem) and (twice := next((one for one in examples if one.id in seen), None)):
+            message = f"the id {shown(twice.id)} stands twice (first at {seen[twice.id]})"
+            examples = Problem(message, place, "give each example its own id")
         if isinstance(examples, Problem):
-            problems.append(examples)
+            if skipped is None:
+                problems.append(examples)
+            else:
+                skipped.append(SkippedRow.of(row, place, examples))
             continue
-        for example in examples:
-            if example.id in seen:
-                message = f"the id {shown(example.id)} stands twice (first at {seen[example.id]})"
-                problems.append(Problem(message, place, "give each example its own id"))
-            seen[example.id] = place
-            yield example
+        seen |= {example.id: place for example in examples}
+        yield from examples
     if problems:
         raise DataError(problems)
-
-
-def examples_of_row(
-    row: dict[str, Any], place: Place, own_name: str, form: str, columns: Columns
-) -> list[RawExample] | Problem:
-    """One row as examples, one for each voice that answers in it, or what is wrong with it.
-
-    `own_name` is its id where the row has none.
-    """
-    name = row.get(columns.id)
-    if name is not None and not (isinstance(name, str | int) and str(name)):
-        return Problem(f"{columns.id} is {shown(name)}", place, "an id is text or a number")
-    identity = str(name) if name is not None else own_name
-    weight = row.get(columns.weight, 1.0)
-    if not is_weight(weight) or weight == 0:
-        return Problem(f"{columns.weight} is {shown(weight)}", place, "a number above 0, at most 1000")
-    found = form if form != "auto" else _detect(row, columns)
-    if found is None:
-        wanted = f"{columns.messages}; {columns.prompt} and {columns.completion}; turns; or {columns.text}"
-        return Problem(
-            f"the columns are {', '.join(map(shown, row))}",
-            place,
-            f"expected {wanted}; map other names under data.columns",
-        )
-    needed = {
-        "messages": [columns.messages],
-        "prompt_completion": [columns.prompt, columns.completion],
-        "turns": ["turns"],
-        "text": [columns.text],
-    }[found]
-    missing = [column for column in needed if row.get(column) is None]
-    if missing:
-        return Problem(f"the column {missing[0]} is missing", place, name_hint(missing[0], row))
-    group = str(row.get("group", identity))
-    if found == "text":
-        text = row[columns.text]
-        if not isinstance(text, str) or not text.strip():
-            return Problem(f"{columns.text} is {shown(text)}", place, "expected text")
-        scene = _scene(row, "", ())
-        return [RawExample(identity, place, text=text, title=identity, group=group, scene=scene, weight=float(weight))]
-    messages = _messages(found, [row[column] for column in needed], place)
-    if isinstance(messages, Problem):
-        return messages
-    seen = views(messages)
-    return [
-        RawExample(
-            identity if len(seen) == 1 else f"{identity}@{voice}",
-            place,
-            view,
-            title=identity,
-            group=group,
-            scene=_scene(row, voice, view),
-            weight=float(weight),
-        )
-        for voice, view in seen
-    ]
-
-
-def _messages(form: str, values: list[Any], place: Place) -> list[Message] | Problem:
-    if form == "messages":
-        return read_messages(values[0], place)
-    if form == "turns":
-        return read_turns(values[0], place)
-    prompt, completion = read_messages(values[0], place, "user"), read_messages(values[1], place, "assistant")
-    if isinstance(prompt, Problem):
-        return prompt
-    if isinstance(completion, Problem):
-        return completion
-    return check_conversation([*prompt, *completion], place) or [*prompt, *completion]
-
-
-def _scene(row: dict[str, Any], voice: str, messages: Sequence[Message]) -> Scene:
-    """What the row says about itself: voice, language, place, book; a system text is what its answers must fit."""
-    persona = [message["content"] for message in messages if message["role"] == "system"]
-    lines = tuple(line.strip() for text in persona for line in text.splitlines() if line.strip())
-    said = {name: row[name] for name in ("voice", "language", "place", "book") if isinstance(row.get(name), str)}
-    if voice:
-        said["voice"] = voice
-    return Scene(**said, facts=(("persona", lines),) if lines else ())
-
-
-def _detect(row: dict[str, Any], columns: Columns) -> str | None:
-    if columns.messages in row:
-        return "messages"
-    if columns.prompt in row and columns.completion in row:
-        return "prompt_completion"
-    if "turns" in row:
-        return "turns"
-    return "text" if columns.text in row else None

@@ -83,6 +83,11 @@ class DataCheck:
         reports = [source.report for source in self.sources]
         found = [f"{one.name}: {plural(one.dropped, 'example')} dropped" for one in reports if one.dropped]
         found += [f"{one.name}: {plural(one.cut, 'token')} cut off the left" for one in reports if one.cut]
+        found += [
+            f"{one.name}: {plural(one.skipped, 'row')} skipped; data.skip_bad: false lists them"
+            for one in reports
+            if one.skipped
+        ]
         if not any(report.part == "eval" for report in reports):
             found.append("no held-out data (data.eval): nothing will be measured")
         for kind, meaning in (("train and eval", "so scores are flattered"), ("inside train", "seen more than once")):

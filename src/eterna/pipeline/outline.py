@@ -78,7 +78,9 @@ def _show_partly(loaded: LoadedConfig, console: Console) -> None:
 def _source_line(source: ReadSource) -> str:
     examples = source.content.examples
     size = sum(len(example.text) + sum(len(one["content"]) for one in example.messages) for example in examples)
-    return f"{source.name}: {plural(len(examples), 'example')}, {plural(size, 'character')}"
+    parts = [plural(len(examples), "example"), plural(size, "character")]
+    parts += [plural(len(source.content.skipped), "skipped row")] if source.content.skipped else []
+    return f"{source.name}: {', '.join(parts)}"
 
 
 def _may_split(config: RunConfig) -> bool:

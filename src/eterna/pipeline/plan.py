@@ -167,6 +167,7 @@ def _source_line(report: SourceReport) -> str:
     parts = [plural(report.examples, "example"), plural(report.tokens, "token"), used]
     parts += [plural(report.dropped, "dropped example")] if report.dropped else []
     parts += [plural(report.cut, "cut token")] if report.cut else []
+    parts += [plural(report.skipped, "skipped row")] if report.skipped else []
     return f"{report.name}: {', '.join(parts)}"
 
 

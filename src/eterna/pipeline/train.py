@@ -178,6 +178,7 @@ class _Training:
                 environment_record(),
                 self.plan.data.record(self.plan.tokenizer.chat_template) | world_record(self.plan.world),
             )
+            self.run.write_skipped(row for source in self.plan.read for row in source.skipped_rows())
         self.run.drop_after(int(checkpoint.name.rpartition("-")[2]) if checkpoint else -1)
         self.run.write_status("running", 0)
         folder = Path(config.tracking.tensorboard_dir or self.run.path / "logs")

@@ -12,6 +12,7 @@
     ratings.json        how far people agree in their ratings
     canon.json          rules of the canon that replies of the tuned model break
     best.json           the composite of each evaluation, and which checkpoint was kept
+    skipped.jsonl       rows left out by data.skip_bad: {"file": .., "line": .., "problem": .., "row": ..}
     status.json         running | finished | stopped, and the last step
     report.html         all of it on one page
     checkpoint-N/       as transformers writes it
@@ -83,6 +84,15 @@ class RunFolder:
         write_json(self.path / "environment.json", {"format": FORMAT, **environment})
         write_json(self.path / "data.json", {"format": FORMAT, **data})
         write_whole(self.resolved, to_yaml(loaded.resolved()))
+
+    def write_skipped(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Write the rows that were left out, where there are any."""
+        if lines := [json.dumps(row, ensure_ascii=False) for row in rows]:
+            write_whole(self.path / "skipped.jsonl", "\n".join([json.dumps({"format": FORMAT}), *lines]) + "\n")
+
+    def skipped(self) -> list[dict[str, Any]]:
+        """Every row that was left out."""
+        return self._read_rows("skipped.jsonl")
 
     def config(self) -> RunConfig:
         """The config in force, checked again."""
