@@ -35,6 +35,8 @@ class SourceReport:
     """Examples past the window left out (too_long: drop)."""
     cut: int = 0
     """Tokens cut off the left (too_long: cut_left)."""
+    removed_copies: int = 0
+    """Examples left out because they stand elsewhere too (duplicates, near_duplicates, leaks, near_leaks: remove)."""
     commit: str | None = None
     """Of a Hub data set."""
 
@@ -68,6 +70,9 @@ class ReadSource:
     name: str
     weight: float
     content: SourceContent
+    of_world: bool = False
+    removed_copies: int = 0
+    """Examples that are no longer in `content`, because they stand elsewhere too."""
 
 
 def read_sources(data: DataSection, world: World | None, parts: Sequence[str] = ("train", "eval")) -> list[ReadSource]:
@@ -78,7 +83,8 @@ def read_sources(data: DataSection, world: World | None, parts: Sequence[str] = 
             name = source_name(source, SPLITS[part])
             if any((one.part, one.name) == (part, name) for one in found):
                 raise DataError(f"the source {name} stands twice in data.{part}", fix="use weight: 2")
-            found.append(ReadSource(part, name, source.weight, read_source(source, data.columns, world, SPLITS[part])))
+            content = read_source(source, data.columns, world, SPLITS[part])
+            found.append(ReadSource(part, name, source.weight, content, bool(source.world)))
     return found
 
 
@@ -91,7 +97,9 @@ def prepare_data(
     problems: list[Problem] = []
     for source in read:
         content = source.content
-        report = SourceReport(source.part, source.name, content.sha256, source.weight, read=len(content.examples))
+        report = SourceReport(source.part, source.name, content.sha256, source.weight, len(content.examples))
+        report.removed_copies = source.removed_copies
+        report.read += source.removed_copies
         report.commit = content.commit
         encoded, wrong = _encode_all(encoder, content.examples, data, source.part, report)
         problems += wrong
@@ -105,9 +113,11 @@ def prepare_data(
         raise DataError(problems)
     if not prepared.train and any(source.part == "train" for source in read):
         counts = "; ".join(
-            f"{report.name}: {report.read} read, {report.dropped} dropped" for report in prepared.reports
+            f"{report.name}: {report.read} read, {report.dropped} dropped"
+            + (f", {report.removed_copies} removed as copies" if report.removed_copies else "")
+            for report in prepared.reports
         )
-        fix = "raise data.max_length, or use another too_long policy"
+        fix = "raise data.max_length, or use another policy for what is too long or stands twice"
         raise DataError(f"no training example is left ({counts})", fix=fix)
     if items:
         held_out = [example for source in read if source.part == "eval" for example in source.content.examples]
