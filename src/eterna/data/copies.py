@@ -222,6 +222,6 @@ def _by_conversation(examples: Sequence[RawExample], numbers: Iterable[int]) -> 
     found: dict[str, list[int]] = {}
     for number in numbers:
         example = examples[number]
-        if example.messages and example.group not in (example.id, example.id.rpartition("/")[2]):
+        if example.messages and example.group not in ("", example.id, example.id.rpartition("/")[2]):
             found.setdefault(example.group, []).append(number)
     return found

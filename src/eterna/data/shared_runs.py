@@ -21,8 +21,8 @@ LONG_RUN = 50  # words, whatever the example's length
 # Measured between a random tenth and the rest of texts that nobody copied: 6,000 passages of English novels, 4,000 of
 # Spanish ones and 2,029 turns of Calderón share at most 8 words; 904 synthetic conversations share greetings of up to
 # 31 words, never more than 15 % of a conversation.
-SET_PHRASE = 50  # held-out examples; a run of eight words that stands in more of them is a set phrase and no leak
-BATCH_WORDS = 500_000
+SET_PHRASE = 20  # places in the held-out data; a run of eight words that stands at more of them is a set phrase
+BATCH_WORDS = 250_000
 
 
 @dataclass(frozen=True)

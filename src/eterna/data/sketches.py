@@ -103,6 +103,8 @@ def _meetings(keys: Any) -> Any:
     fresh[1:] = ranked[1:] != ranked[:-1]
     starts = numpy.maximum.accumulate(numpy.where(fresh, numpy.arange(len(keys)), 0))  # where each row's crowd begins
     places: Any = numpy.flatnonzero(~fresh)
+    if not len(places):
+        return numpy.empty(0, dtype=numpy.uint64)
     lefts, rights = [], []
     for step in range(1, NEIGHBOURS + 1):
         places = places[places - step >= starts[places]]  # what has no such neighbour has no farther one either
