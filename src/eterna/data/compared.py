@@ -19,6 +19,8 @@ from eterna.data.sources import RawExample
 
 KNOWN_WORDS = 1_000_000  # entries of the table of word hashes, about 150 MB, before it begins anew
 
+ARRAY_COST = 25  # words; what an array takes besides them
+
 
 class _Signs(dict[int, str]):
     """Code point to what it counts as; filled as signs are met."""
@@ -102,7 +104,8 @@ class WordArrays:
             word for role, text in _pieces(self.examples[index]) if role != "system" for word in compared_words(text)
         ]
         found = numpy.fromiter(map(_HASHES.__getitem__, words), dtype=numpy.uint64, count=len(words))
-        if len(found) <= self.room:
+        cost = len(found) + ARRAY_COST
+        if cost <= self.room:
             self.kept[index] = found
-            self.room -= len(found)
+            self.room -= cost
         return found

@@ -12,7 +12,7 @@ from eterna.data.compared import WordArrays
 from eterna.data.prepare import ReadSource
 from eterna.data.shared_runs import find_shared_runs
 from eterna.data.sources import RawExample
-from eterna.data.twins import ON_DISK_ABOVE, exact_classes, near_pairs
+from eterna.data.twins import ON_DISK_ABOVE, exact_copies, near_pairs
 from eterna.errors import DataError, Place, Problem
 from eterna.text import plural
 
@@ -151,14 +151,14 @@ class _Search:
         self.copies = Copies(train=train)
         self.listed: set[int] = set()
         self.words = WordArrays(examples)
-        classes = exact_classes(examples)
-        self.trained = {one[0]: [number for number in one if number < train] for one in classes}
-        self.held = {one[0]: [number for number in one if number >= train] for one in classes}
+        self.several = exact_copies(examples)
+        later = {number for numbers in self.several.values() for number in numbers[1:]}
+        self.names = [number for number in range(len(examples)) if number not in later]
 
     def run(self) -> Copies:
         self._exact()
         self._near()
-        if any(self.held.values()):
+        if len(self.examples) > self.copies.train:
             self._runs()
             self._conversations()
         worst = list(POLICIES)
@@ -166,36 +166,37 @@ class _Search:
         return self.copies
 
     def _exact(self) -> None:
-        for name, trained in self.trained.items():
+        for name in self.several:
+            trained, held = self._trained(name), self._held(name)
             for number in trained[1:]:
                 self._list("duplicate", trained[0], number)
             self.copies.out["duplicate"].update(trained[1:])
-            if trained and self.held[name]:
-                for number in self.held[name]:
-                    self._list("leak", trained[0], number)
-                self.copies.out["leak"].update(trained)
+            for number in held if trained else ():
+                self._list("leak", trained[0], number)
+            self.copies.out["leak"].update(trained if held else ())
 
     def _near(self) -> None:
-        pairs = near_pairs(self.words, sorted(self.trained), self.copies.train, self.on_disk_above)
-        trained, held, out = self.trained, self.held, self.copies.out
+        pairs = near_pairs(self.words, self.names, self.copies.train, self.on_disk_above)
+        out = self.copies.out
         for pair in sorted(pairs, key=lambda pair: (pair.second, -pair.likeness, pair.first)):
             first, second = pair.first, pair.second
-            if trained[second]:
+            trained, held = self._trained(second), self._held(second)
+            if trained:
                 self._list("near duplicate", first, second, likeness=pair.likeness)
                 if first not in out["near duplicate"]:
-                    out["near duplicate"].update(trained[second])
-            for number in held[second]:
+                    out["near duplicate"].update(trained)
+            for number in held:
                 self._list("near leak", first, number, likeness=pair.likeness)
-            out["near leak"].update(trained[first] if held[second] else ())
-            out["near leak"].update(trained[second] if held[first] else ())
+            out["near leak"].update(self._trained(first) if held else ())
+            out["near leak"].update(trained if self._held(first) else ())
 
     def _runs(self) -> None:
-        trained = [name for name, numbers in self.trained.items() if numbers]
-        held = [numbers[0] for numbers in self.held.values() if numbers]
+        trained = [name for name in self.names if name < self.copies.train]
+        held = [numbers[0] for name in self.names if (numbers := self._held(name))]
         runs = find_shared_runs(self.words, trained, held)
         for run in runs.longest.values():
             self._list("shared run", run.train, run.held_out, words=run.words, share=run.share)
-        self.copies.out["shared run"].update(number for name in runs.train for number in self.trained[name])
+        self.copies.out["shared run"].update(number for name in runs.train for number in self._trained(name))
 
     def _conversations(self) -> None:
         train = self.copies.train
@@ -205,6 +206,12 @@ class _Search:
                 new = [number for number in numbers if number not in self.listed]
                 self._list("split conversation", trained[name][0], (new or numbers)[0])
                 self.copies.out["split conversation"].update(trained[name])
+
+    def _trained(self, name: int) -> list[int]:
+        return [number for number in self.several.get(name, [name]) if number < self.copies.train]
+
+    def _held(self, name: int) -> list[int]:
+        return [number for number in self.several.get(name, [name]) if number >= self.copies.train]
 
     def _list(self, kind: Kind, first: int, second: int, **figures: Any) -> None:
         """Each example is listed once, by the worst that can be said of it."""

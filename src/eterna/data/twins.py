@@ -34,12 +34,17 @@ class NearPair:
     likeness: float
 
 
-def exact_classes(examples: Sequence[RawExample]) -> list[list[int]]:
-    """Positions of examples with the same text, in order; every example is in one class."""
-    classes: dict[bytes, list[int]] = {}
+def exact_copies(examples: Sequence[RawExample]) -> dict[int, list[int]]:
+    """The first position of each text that stands more than once, to all of its positions, in order."""
+    import numpy
+
+    keys: Any = numpy.empty((len(examples), 2), dtype=numpy.uint64)
     for number, example in enumerate(examples):
-        classes.setdefault(exact_key(example), []).append(number)
-    return list(classes.values())
+        keys[number] = numpy.frombuffer(exact_key(example), dtype=numpy.uint64)
+    order = numpy.lexsort((keys[:, 1], keys[:, 0]))
+    breaks = numpy.flatnonzero((keys[order[1:]] != keys[order[:-1]]).any(axis=1)) + 1
+    classes = [found.tolist() for found in numpy.split(order, breaks) if len(found) > 1]
+    return {found[0]: found for found in sorted(classes)}
 
 
 def near_pairs(
