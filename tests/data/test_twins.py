@@ -249,3 +249,25 @@ def test_short_lines_are_only_compared_exactly() -> None:
         text("d", "¡Ay de mí, triste!"),
     ]
     assert [(str(one.first), str(one.second)) for one in search(lines).found] == [("a", "d")]
+
+
+def test_a_set_phrase_of_many_held_out_examples_is_no_leak() -> None:
+    phrase = "hello traveller and welcome to the library please leave your lamp beside the door"
+    held_out = [
+        text(f"h{number}", f"{phrase} " + " ".join(f"w{number}x{place}" for place in range(9))) for number in range(30)
+    ]
+    train = [text("t", f"{phrase} " + " ".join(f"other{place}" for place in range(30)))]
+    assert search(train, held_out).found == []
+    assert [one.kind for one in search(train, held_out[:3]).found] == ["shared run"] * 3
+
+
+def test_neither_batches_nor_a_small_table_of_words_change_what_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = load_world(find_world("eterna:biblioteca"))
+    said = [" ".join(turn.text for turn in example.turns) for example in world.examples]
+    train = [text(f"t{number}", " ".join(said[number : number + 4])) for number in range(0, len(said), 4)]
+    held_out = [text(f"h{number}", one) for number, one in enumerate(said[:20])]
+    whole = search(train, held_out)
+    assert {one.kind for one in whole.found} == {"shared run"}
+    monkeypatch.setattr("eterna.data.shared_runs.BATCH_WORDS", 1)
+    monkeypatch.setattr("eterna.data.compared.KNOWN_WORDS", 3)
+    assert search(train, held_out) == whole

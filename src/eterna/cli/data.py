@@ -96,7 +96,6 @@ def _show_check(check: DataCheck, console: Console) -> None:
         "tokens",
         "trained",
         "dropped",
-        "copies removed",
         "cut",
         "answers",
         "ending in a stop token",
@@ -126,9 +125,8 @@ def _source_row(source: SourceCheck) -> list[str]:
     report = source.report
     share = f"{report.trained_tokens:,} ({report.trained_tokens / max(report.tokens, 1):.0%})"
     stopped = "–" if source.stopped is None else f"{source.stopped / max(source.answers, 1):.0%}"
-    counts = [f"{report.examples:,}", f"{report.tokens:,}", share, f"{report.dropped:,}"]
-    counts += [f"{report.removed_copies:,}", f"{report.cut:,}", f"{source.answers:,}"]
-    return [report.part, report.name, *counts, stopped]
+    counts = [f"{report.examples:,}", f"{report.tokens:,}", share, f"{report.dropped:,}", f"{report.cut:,}"]
+    return [report.part, report.name, *counts, f"{source.answers:,}", stopped]
 
 
 def _show_example(example: ShownExample, console: Console) -> None:
