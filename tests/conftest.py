@@ -119,7 +119,12 @@ def run_values(tiny_model: Path, chat_file: Path, tmp_path: Path) -> dict[str, A
         "name": "tiny",
         "model": {"name": str(tiny_model)},
         "lora": {"r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "v_proj"], "lora_dropout": 0.1},
-        "data": {"train": [{"path": str(chat_file)}], "eval": [{"path": str(chat_file)}], "max_length": 200},
+        "data": {
+            "train": [{"path": str(chat_file)}],
+            "eval": [{"path": str(chat_file)}],
+            "max_length": 200,
+            "leaks": "warn",
+        },
         "training": {
             "output_dir": str(tmp_path / "run"),
             "num_train_epochs": 2,

@@ -23,9 +23,11 @@ def test_check_warns_of_held_out_examples_that_are_trained_on(eterna: Run, run_f
     assert done.returncode == 0, done.stderr
     assert "lengths in tokens (window 240)" in done.stdout
     assert "warning: 12 exact duplicates between train and eval" in done.stdout
+    assert "leak: chat.jsonl:1 = chat.jsonl:1" in done.stdout.replace(str(run_file.parent) + "/", "")
     assert "... and 8 more; --json lists them all" in done.stdout
     found = json.loads(eterna("data", "check", "run.yaml", "--json").stdout)
-    assert len(found["duplicates"]) == 18
+    assert len(found["copies"]) == 18
+    assert found["copies"][0]["kind"] == "leak"
     assert [source["examples"] for source in found["sources"]] == [12, 12]
 
 

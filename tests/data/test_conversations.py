@@ -10,6 +10,7 @@ import pytest
 
 from eterna.config import Columns, DataSection, Source
 from eterna.data import Encoded, Encoder, RawExample, prepare_data, read_source, read_sources
+from eterna.data.copies import find_copies
 from eterna.errors import DataError, Problem
 from eterna.world import Message, arrange
 
@@ -139,3 +140,14 @@ def test_only_the_named_speakers_are_trained_and_the_rest_is_counted(tmp_path: P
 def test_a_speaker_who_answers_nowhere_is_refused_with_the_nearest(tmp_path: Path, tiny_tokenizer: Any) -> None:
     with pytest.raises(DataError, match="did you mean 'Abel'"):
         prepared(tmp_path, tiny_tokenizer, ["Abell"])
+
+
+def test_two_sides_of_one_conversation_are_no_copies_of_each_other(tmp_path: Path) -> None:
+    long = [{**turn, "text": f"{turn['text']} The stair turns and every landing has its own lamp."} for turn in TURNS]
+    path = tmp_path / "data.jsonl"
+    path.write_text("".join(json.dumps({"id": name, "turns": long}) + "\n" for name in "ab"), encoding="utf-8")
+    section = DataSection(train=[Source(path=str(path))])
+    found = find_copies(read_sources(section, None)).found
+    pairs = {(copy.kind, copy.first.line, copy.second.line) for copy in found}
+    assert ("duplicate", 1, 2) in pairs
+    assert all(first != second for _, first, second in pairs)

@@ -150,7 +150,12 @@ def test_the_common_architectures_train(kind: str, tiny_tokenizer: Any, tmp_path
     values = {
         "model": {"name": str(tmp_path / "model")},
         "lora": {"r": 2, "target_modules": "all-linear"},
-        "data": {"train": {"path": str(chat_file)}, "eval": {"path": str(chat_file)}, "max_length": 200},
+        "data": {
+            "train": {"path": str(chat_file)},
+            "eval": {"path": str(chat_file)},
+            "max_length": 200,
+            "leaks": "warn",
+        },
         "training": {"output_dir": str(tmp_path / "run"), "max_steps": 2, "report_to": "none", "learning_rate": 1e-2},
         "evaluation": {"probes": 1},
         "generation": {"max_new_tokens": 4},

@@ -70,9 +70,9 @@ def test_duplicates_are_named_with_both_places(run_values: dict[str, Any], tmp_p
     train = write_pairs(tmp_path / "a.jsonl", ("Who?", "Abel."), ("Where?", "Here."), ("Who?", "Abel."))
     held = write_pairs(tmp_path / "b.jsonl", ("When?", "Late."), ("Where?", "Here."))
     check = check_data(loaded(run_values, train=[train], eval=[held]))
-    assert [(one.kind, one.first, one.second) for one in check.duplicates] == [
-        ("inside train", f"{tmp_path}/a.jsonl:1", f"{tmp_path}/a.jsonl:3"),
-        ("train and eval", f"{tmp_path}/a.jsonl:2", f"{tmp_path}/b.jsonl:2"),
+    assert [(one.kind, str(one.first), str(one.second)) for one in check.copies] == [
+        ("leak", f"{tmp_path}/a.jsonl:2", f"{tmp_path}/b.jsonl:2"),
+        ("duplicate", f"{tmp_path}/a.jsonl:1", f"{tmp_path}/a.jsonl:3"),
     ]
     assert check.warnings == [
         "1 exact duplicate between train and eval, so scores are flattered",
@@ -80,14 +80,14 @@ def test_duplicates_are_named_with_both_places(run_values: dict[str, Any], tmp_p
     ]
 
 
-def test_a_duplicate_window_of_a_text_is_named(run_values: dict[str, Any], tmp_path: Path) -> None:
+def test_a_copy_of_a_text_is_named_once_whatever_it_is_split_into(run_values: dict[str, Any], tmp_path: Path) -> None:
     for name in ("a.txt", "b.txt"):
         (tmp_path / name).write_text(
             "Abel keeps the lamps and counts each one before he sleeps. " * 6, encoding="utf-8"
         )
     sources = [{"path": str(tmp_path / name)} for name in ("a.txt", "b.txt")]
-    first = check_data(loaded(run_values, train=sources, eval=[], max_length=40, too_long="split")).duplicates[0]
-    assert (first.first, first.second) == (f"{tmp_path}/a.txt:1 (window 1)", f"{tmp_path}/b.txt:1 (window 1)")
+    (copy,) = check_data(loaded(run_values, train=sources, eval=[], max_length=40, too_long="split")).copies
+    assert str(copy) == f"duplicate: {tmp_path}/a.txt:1 = {tmp_path}/b.txt:1"
 
 
 def test_what_was_lost_and_what_is_missing_is_warned_of(run_values: dict[str, Any]) -> None:

@@ -128,7 +128,7 @@ def sharded(
     data = {part: [{"path": str(folder / "chat.jsonl")}] for part in ("train", "eval")}
     values: dict[str, Any] = {
         "model": {"name": str(tiny_model)},
-        "data": {**data, "max_length": 200},
+        "data": {**data, "max_length": 200, "leaks": "warn"},
         "training": {
             "output_dir": str(folder / "run"),
             "num_train_epochs": 2,

@@ -42,7 +42,7 @@ class Part(StrEnum):
     name="check", context_settings=WITH_OVERRIDES, epilog="Example: eterna data check run.yaml --data.max_length 512"
 )
 def data_check(context: typer.Context, file: RunFile, as_json: AsJson = False) -> None:
-    """Count examples, tokens and lengths, and find duplicates. Settings can be overridden as in train."""
+    """Count examples, tokens and lengths, and find copies and leaks. Settings can be overridden as in train."""
     from eterna.cli.output import make_console, print_json
     from eterna.pipeline.check_data import check_data
 
@@ -117,10 +117,10 @@ def _show_check(check: DataCheck, console: Console) -> None:
             label = f"past {check.window:,}" if bar.high is None else f"{bar.low:,} to {bar.high:,}"
             print_line(console, f"{name:<6}{label:>16}  {'█' * -(-WIDTH * number // most)} {number:,}")
     print_line(console, "")
-    for duplicate in check.duplicates[:LISTED]:
-        print_line(console, f"duplicate, {duplicate.kind}: {duplicate.first} = {duplicate.second}")
-    if len(check.duplicates) > LISTED:
-        print_line(console, f"... and {len(check.duplicates) - LISTED} more; --json lists them all")
+    for copy in check.copies[:LISTED]:
+        print_line(console, str(copy))
+    if len(check.copies) > LISTED:
+        print_line(console, f"... and {len(check.copies) - LISTED} more; --json lists them all")
     for note in check.notes:
         print_line(console, f"note: {note}")
     for warning in check.warnings:

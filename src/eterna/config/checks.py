@@ -31,6 +31,9 @@ def _sources(config: RunConfig) -> Iterator[Finding]:
         for index, source in enumerate(sources):
             for message, fix in _source(source, bool(config.world)):
                 yield ("data", part, index), f"data.{part}.{index}{message}", fix
+    if config.data.hold_out and not any(source.path for source in config.data.train):
+        message = "data.hold_out divides files, but data.train takes all of its examples from the world"
+        yield ("data", "hold_out"), message, "remove it: the world has splits of its own (`eval: [{world: examples}]`)"
 
 
 def _source(source: Source, has_world: bool) -> Iterator[tuple[str, str]]:
@@ -54,7 +57,7 @@ def _source(source: Source, has_world: bool) -> Iterator[tuple[str, str]]:
 
 def _training(config: RunConfig) -> Iterator[Finding]:
     training = config.training
-    if training.eval_strategy in ("steps", "epoch") and not config.data.eval:
+    if training.eval_strategy in ("steps", "epoch") and not config.data.holds_out:
         message = f"training.eval_strategy is {training.eval_strategy!r}, but data.eval is empty"
         yield ("training", "eval_strategy"), message, "add a source under `data: eval:`"
     if training.max_steps == 0:
@@ -104,7 +107,7 @@ def _best(config: RunConfig) -> Iterator[Finding]:
     if not (metric or at_end or by_best):
         return
     name = "load_best_model_at_end" if at_end else "save_strategy" if by_best else "metric_for_best_model"
-    if not config.data.eval or training.eval_strategy == "no":
+    if not config.data.holds_out or training.eval_strategy == "no":
         message = f"training.{name} needs evaluations, but there are none"
         yield ("training", name), message, "add a source under `data: eval:`, and leave eval_strategy out"
         return
@@ -161,7 +164,7 @@ def _evaluation(config: RunConfig) -> Iterator[Finding]:
         elif not weight or (weight > 0) == (name == "perplexity"):
             message = f"evaluation.best.{name} is {weight:g}, which would pick the worst checkpoint"
             yield path, message, "a negative weight for perplexity, a positive one for every other metric"
-    if settings.best and not config.data.eval:
+    if settings.best and not config.data.holds_out:
         yield (
             ("evaluation", "best"),
             "evaluation.best needs held-out data, but data.eval is empty",

@@ -149,6 +149,11 @@ class DataSection(Section):
     near_leaks: Copies = "warn"
     """The same for near copies, long shared runs of words, and conversations that stand on both sides."""
 
+    @property
+    def holds_out(self) -> bool:
+        """Whether a run has held-out data: sources of their own, or a share of the training data."""
+        return bool(self.eval or self.hold_out)
+
 
 class TrainingSection(Section):
     """transformers' TrainingArguments by their own names; fields not listed here pass through unchanged."""

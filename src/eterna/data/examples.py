@@ -28,6 +28,8 @@ class RawExample:
     """What it belongs to (book, conversation): intervals are taken over groups of dependent items."""
     scene: Scene = field(default=Scene(), compare=False)
     """Who speaks and what it must fit, as far as it is known."""
+    origin: str = ""
+    """The conversation that it is one side of: two sides of one conversation are no copies of each other."""
     weight: float = 1.0
     """Loss weight of the whole example, times those of its turns."""
 
@@ -87,6 +89,7 @@ def _examples_of_row(row: dict[str, Any], place: Place, own_name: str, columns: 
             title=identity,
             group=group,
             scene=_scene(row, voice, view),
+            origin=str(place) if len(seen) > 1 else "",
             weight=float(weight),
         )
         for voice, view in seen

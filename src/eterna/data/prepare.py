@@ -9,42 +9,14 @@ from typing import Any
 from eterna.config import DataSection
 from eterna.data.encoding import Encoded, Encoder
 from eterna.data.examples import RawExample
+from eterna.data.fitting import SourceReport, fit
 from eterna.data.items import Item, choose_items
 from eterna.data.rendering import suit_template
 from eterna.data.sources import SourceContent, read_source, source_name
 from eterna.errors import DataError, Problem
-from eterna.text import name_hint, plural, shown
+from eterna.text import name_hint, shown
 from eterna.world import World
 from eterna.world.schema import Split
-
-
-@dataclass
-class SourceReport:
-    """What became of one source."""
-
-    part: str
-    """`train` or `eval`."""
-    name: str
-    sha256: str
-    weight: float
-    read: int = 0
-    """Examples in the source."""
-    examples: int = 0
-    """Examples the model sees; more than were read where long texts were split."""
-    tokens: int = 0
-    trained_tokens: int = 0
-    dropped: int = 0
-    """Examples past the window left out (too_long: drop)."""
-    dropped_tokens: int = 0
-    """What they hold."""
-    cut: int = 0
-    """Tokens cut off the left (too_long: cut_left)."""
-    excluded: int = 0
-    """Examples left out because their speaker is not in data.train_on."""
-    skipped: int = 0
-    """Rows left out because they cannot be used (skip_bad)."""
-    commit: str | None = None
-    """Of a Hub data set."""
 
 
 @dataclass
@@ -80,6 +52,9 @@ class ReadSource:
     name: str
     weight: float
     content: SourceContent
+    of_world: bool = False
+    removed_copies: int = 0
+    """Examples that are no longer in `content`, because they stand elsewhere too."""
 
     def skipped_rows(self) -> list[dict[str, Any]]:
         """The rows left out, as lines of skipped.jsonl."""
@@ -95,7 +70,7 @@ def read_sources(data: DataSection, world: World | None, parts: Sequence[str] = 
             if any((one.part, one.name) == (part, name) for one in found):
                 raise DataError(f"the source {name} stands twice in data.{part}", fix="use weight: 2")
             content = read_source(source, data.columns, world, SPLITS[part], data.skip_bad)
-            found.append(ReadSource(part, name, source.weight, content))
+            found.append(ReadSource(part, name, source.weight, content, bool(source.world)))
     return found
 
 
@@ -114,8 +89,13 @@ def prepare_data(
     speakers = _speakers(read, data.train_on)
     for source in read:
         content = source.content
-        report = SourceReport(source.part, source.name, content.sha256, source.weight, read=len(content.examples))
-        report.commit, report.skipped = content.commit, len(content.skipped)
+        report = SourceReport(source.part, source.name, content.sha256, source.weight, len(content.examples))
+        report.read += source.removed_copies
+        report.removed_copies, report.skipped, report.commit = (
+            source.removed_copies,
+            len(content.skipped),
+            content.commit,
+        )
         chosen = [example for example in content.examples if _is_chosen(example, speakers)]
         report.excluded = len(content.examples) - len(chosen)
         for example in content.examples:
@@ -134,10 +114,11 @@ def prepare_data(
         raise DataError(problems)
     if not prepared.train and any(source.part == "train" for source in read):
         counts = "; ".join(
-            f"{report.name}: {report.read} read, {report.excluded} of other speakers, {report.dropped} dropped"
+            f"{report.name}: {report.read} read"
+            + "".join(f", {count} {what}" for count, what in _lost(report) if count)
             for report in prepared.reports
         )
-        fix = "raise data.max_length, or use another too_long policy"
+        fix = "raise data.max_length, or use another policy for what is too long or stands twice"
         raise DataError(f"no training example is left ({counts})", fix=fix)
     if items:
         held_out = [
@@ -149,6 +130,14 @@ def prepare_data(
         ]
         prepared.items = choose_items(encoder, held_out, items, prompt_window or data.max_length)
     return prepared
+
+
+def _lost(report: SourceReport) -> list[tuple[int, str]]:
+    return [
+        (report.removed_copies, "removed as copies"),
+        (report.excluded, "of other speakers"),
+        (report.dropped, "dropped"),
+    ]
 
 
 def _speakers(read: Sequence[ReadSource], train_on: str | list[str]) -> set[str] | None:
@@ -217,54 +206,3 @@ def _fitting(
             return pieces
         found += pieces
     return found
-
-
-def fit(
-    example: Encoded, is_chat: bool, window: int, policy: str, report: SourceReport, whole: bool = False
-) -> list[Encoded] | Problem:
-    """Make a training example fit the window by the chosen policy, counting what was lost in `report`.
-
-    whole: every token of a conversation is trained, so that there is no answer to keep whole.
-    """
-    length = len(example.ids)
-    if length <= window:
-        return [example]
-    if policy == "drop":
-        report.dropped += 1
-        report.dropped_tokens += length
-        return []
-    if policy == "split" and not is_chat:
-        return _windows(example, window)
-    if policy == "cut_left":
-        lost = length - window
-        kept = replace(example, ids=example.ids[lost:], weights=(0.0, *example.weights[lost + 1 :]), cut=lost)
-        if is_chat and not whole and not _starts_in_context(example, lost):
-            return Problem(
-                f"the last answer alone is longer than the window of {window} tokens",
-                fix="raise data.max_length",
-            )
-        report.cut += lost
-        return [kept]
-    ways = "set data.too_long to drop or cut_left" if is_chat else "set data.too_long to split, drop or cut_left"
-    return Problem(
-        f"{plural(length, 'token')} do not fit data.max_length {window}",
-        fix=f"raise data.max_length, or {ways}",
-    )
-
-
-def _starts_in_context(example: Encoded, lost: int) -> bool:
-    """Whether the last answer survives a cut of `lost` tokens whole: its first token is kept with one before it."""
-    last = max(index for index, weight in enumerate(example.weights) if weight > 0)
-    while last > 0 and example.weights[last - 1] > 0:
-        last -= 1
-    return last > lost
-
-
-def _windows(example: Encoded, window: int) -> list[Encoded]:
-    """Consecutive windows that share one token, so that every token but the first is trained exactly once."""
-    pieces = []
-    for number, start in enumerate(range(0, len(example.ids) - 1, window - 1), start=1):
-        ids = example.ids[start : start + window]
-        weights = (0.0, *example.weights[start + 1 : start + window])
-        pieces.append(replace(example, id=f"{example.id}~{number}", ids=ids, weights=weights, trained_bytes=0))
-    return pieces

@@ -110,6 +110,7 @@ def _world_examples(world: World, source: Source, split: Split) -> Iterator[RawE
                     title=f"{world.npcs[voice].name} · {world.places[example.place].name}",
                     group=example.id,
                     scene=Scene.of(world, example, voice),
+                    origin=f"{world.id}/{example.id}",
                     weight=example.weight,
                 )
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from eterna.config import LoadedConfig
-from eterna.data import Encoded, Encoder, PreparedData, SourceReport, prepare_data, read_sources
+from eterna.data import Copies, Copy, Encoded, Encoder, PreparedData, SourceReport, gather_sources, prepare_data
 from eterna.models import load_tokenizer
 from eterna.pipeline.plan import check_vocabulary, load_shape
 from eterna.pipeline.quiet import quiet_libraries
@@ -26,6 +26,7 @@ class RunData:
     prepared: PreparedData
     places: dict[str, str]
     """Example id to `file:line`; the id itself where an example stands in no file of its own."""
+    copies: Copies
     notes: list[str]
 
     def place_of(self, example: Encoded) -> str:
@@ -58,23 +59,15 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Duplicate:
-    """Two examples with the same tokens."""
-
-    kind: str
-    """`inside train`, or `train and eval`."""
-    first: str
-    second: str
-
-
-@dataclass(frozen=True)
 class DataCheck:
     """What `eterna data check` found."""
 
     window: int
     sources: list[SourceCheck]
     lengths: list[Bar]
-    duplicates: list[Duplicate]
+    copies: list[Copy]
+    copy_lines: list[str]
+    """How many of each kind."""
     notes: list[str]
 
     @property
@@ -88,23 +81,19 @@ class DataCheck:
             for one in reports
             if one.skipped
         ]
+        removed = [(one.name, plural(one.removed_copies, "example")) for one in reports if one.removed_copies]
+        found += [f"{name}: {count} removed as copies" for name, count in removed]
         if not any(report.part == "eval" for report in reports):
             found.append("no held-out data (data.eval): nothing will be measured")
-        for kind, meaning in (("train and eval", "so scores are flattered"), ("inside train", "seen more than once")):
-            if count := sum(one.kind == kind for one in self.duplicates):
-                found.append(f"{plural(count, 'exact duplicate')} {_BETWEEN[kind]}, {meaning}")
-        return found
+        return [*found, *self.copy_lines]
 
     def record(self) -> dict[str, Any]:
         """Plain values for JSON."""
         sources = [
             asdict(source.report) | {"answers": source.answers, "stopped": source.stopped} for source in self.sources
         ]
-        lists = {name: [asdict(one) for one in getattr(self, name)] for name in ("lengths", "duplicates")}
+        lists = {"lengths": [asdict(one) for one in self.lengths], "copies": [one.record() for one in self.copies]}
         return {"window": self.window, "sources": sources, **lists, "notes": self.notes, "warnings": self.warnings}
-
-
-_BETWEEN = {"train and eval": "between train and eval", "inside train": "inside train"}
 
 
 def load_run_data(loaded: LoadedConfig) -> RunData:
@@ -112,7 +101,7 @@ def load_run_data(loaded: LoadedConfig) -> RunData:
     quiet_libraries()
     config = loaded.config
     world = load_world(find_world(config.world)) if config.world else None
-    read = read_sources(config.data, world)
+    read, copies = gather_sources(config.data, config.training.seed, world)
     shape = load_shape(config)
     tokenizer, notes = load_tokenizer(config.model)
     check_vocabulary(config, shape, tokenizer)
@@ -122,7 +111,7 @@ def load_run_data(loaded: LoadedConfig) -> RunData:
         for source in read
         for example in source.content.examples
     }
-    return RunData(tokenizer, prepared, places, [*loaded.notes, *notes, *prepared.notes])
+    return RunData(tokenizer, prepared, places, copies, [*loaded.notes, *notes, *prepared.notes])
 
 
 def check_data(loaded: LoadedConfig) -> DataCheck:
@@ -134,7 +123,8 @@ def check_data(loaded: LoadedConfig) -> DataCheck:
         ends = [example.ids[end] in specials for example in examples for end in answer_ends(example.weights)]
         sources.append(SourceCheck(report, len(ends), None if section.train_on == "all" else sum(ends)))
     lengths = count_lengths(data.prepared, section.max_length)
-    return DataCheck(section.max_length, sources, lengths, list(find_duplicates(data)), data.notes)
+    lines = list(data.copies.lines().values())
+    return DataCheck(section.max_length, sources, lengths, data.copies.found, lines, data.notes)
 
 
 def _by_source(prepared: PreparedData) -> Iterator[tuple[SourceReport, list[Encoded]]]:
@@ -165,14 +155,3 @@ def count_lengths(prepared: PreparedData, window: int) -> list[Bar]:
 
 def _within(examples: Collection[Encoded], low: int, high: int | None) -> int:
     return sum(low <= len(example.ids) and (high is None or len(example.ids) <= high) for example in examples)
-
-
-def find_duplicates(data: RunData) -> Iterator[Duplicate]:
-    """Examples with the same token ids: within train, and of eval in train."""
-    first: dict[tuple[int, ...], Encoded] = {}
-    for example in data.prepared.train:
-        if (same := first.setdefault(example.ids, example)) is not example:
-            yield Duplicate("inside train", data.place_of(same), data.place_of(example))
-    for example in data.prepared.eval:
-        if example.ids in first:
-            yield Duplicate("train and eval", data.place_of(first[example.ids]), data.place_of(example))

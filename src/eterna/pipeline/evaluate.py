@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eterna.config import RunConfig
-from eterna.data import prepare_data, read_sources
+from eterna.data import gather_again, prepare_data
 from eterna.errors import CanonError, RunError
 from eterna.evaluation import Breach
 from eterna.models import held_as, load_finished
@@ -37,10 +37,10 @@ def evaluate(path: Path) -> Evaluated:
     quiet_libraries()
     run = RunFolder.open(path)
     config = run.config()
-    if not config.data.eval:
+    if not config.data.holds_out:
         raise RunError(f"the run in {path} has no held-out data", fix="add `data: eval:` and train again")
     world = load_world(find_world(config.world)) if config.world else None
-    read = read_sources(config.data, world)
+    read = gather_again(config.data, config.training.seed, world)
     model, tokenizer = load_finished(run.final)
     data = prepare_data(read, config.data, tokenizer, config.evaluation.samples, prompt_room(config))
     measurer = Measurer(config, world, read, data, tokenizer)

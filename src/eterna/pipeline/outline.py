@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from eterna.config import LoadedConfig, RunConfig
-from eterna.data import ReadSource, read_sources
+from eterna.data import ReadSource, gather_sources
 from eterna.errors import Problem, UnavailableError
 from eterna.models import Precision
 from eterna.models.known import known_shape
@@ -50,8 +50,9 @@ def _show_partly(loaded: LoadedConfig, console: Console) -> None:
         missing += error.problems
         precision = Precision(config.training.precision, "asked for")
     # fp16 is refused by transformers itself where there is no GPU; nothing below depends on it.
-    arguments = build_arguments(config.training, "fp32" if missing else precision.name, bool(config.data.eval))
-    read = read_sources(config.data, load_world(find_world(config.world)) if config.world else None)
+    arguments = build_arguments(config.training, "fp32" if missing else precision.name, config.data.holds_out)
+    world = load_world(find_world(config.world)) if config.world else None
+    read, copies = gather_sources(config.data, config.training.seed, world)
     try:
         shape = load_shape(config)
     except UnavailableError as error:
@@ -71,7 +72,7 @@ def _show_partly(loaded: LoadedConfig, console: Console) -> None:
     if size:
         lines.append(("memory", describe_memory(size, config.training.activation_checkpointing)))
         missing += _memory_problems(size)
-    print_lines([*lines, *(("note", note) for note in loaded.notes)], console)
+    print_lines([*lines, *(("note", note) for note in [*loaded.notes, *copies.notes(config.data)])], console)
     _show_missing(missing, console)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eterna.config import LoadedConfig, RunConfig
-from eterna.data import PreparedData, ReadSource, SourceReport, prepare_data, read_sources
+from eterna.data import PreparedData, ReadSource, SourceReport, gather_sources, prepare_data
 from eterna.errors import ConfigError, ModelError
 from eterna.models import Precision, choose_precision, find_model, load_tokenizer
 from eterna.models.loading import check_weights, hub_options, readable_failure
@@ -60,11 +60,12 @@ def make_plan(loaded: LoadedConfig) -> Plan:
 
     config = loaded.config
     precision = resolve_precision(loaded)
-    arguments = build_arguments(config.training, precision.name, bool(config.data.eval))
+    arguments = build_arguments(config.training, precision.name, config.data.holds_out)
     if arguments.push_to_hub:
         check_login(arguments)
     world = load_world(find_world(config.world)) if config.world else None
-    read = read_sources(config.data, world)  # before the model's files, which may have to come over the network
+    # Before the model's files, which may have to come over the network.
+    read, copies = gather_sources(config.data, config.training.seed, world)
     shape = load_shape(config)
     tokenizer, notes = load_tokenizer(config.model)
     check_vocabulary(config, shape, tokenizer)
@@ -75,7 +76,7 @@ def make_plan(loaded: LoadedConfig) -> Plan:
     if steps < 1:
         raise ConfigError("the run would make no optimizer step", fix="raise training.num_train_epochs or max_steps")
     rates = plan_schedule(arguments, steps)
-    notes = [*loaded.notes, *notes, *data.notes, *size.notes]
+    notes = [*loaded.notes, *notes, *data.notes, *size.notes, *copies.notes(config.data)]
     return Plan(loaded, tokenizer, world, read, data, precision, arguments, steps, rates, size, notes)
 
 
@@ -168,6 +169,7 @@ def _source_line(report: SourceReport) -> str:
     parts += [plural(report.dropped, "dropped example")] if report.dropped else []
     parts += [plural(report.cut, "cut token")] if report.cut else []
     parts += [plural(report.skipped, "skipped row")] if report.skipped else []
+    parts += [f"{report.removed_copies:,} removed as copies"] if report.removed_copies else []
     return f"{report.name}: {', '.join(parts)}"
 
 

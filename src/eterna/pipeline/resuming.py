@@ -127,7 +127,10 @@ def check_same_data(run: RunFolder, plan: Plan) -> None:
     """Refuse to resume on data that changed since the run began."""
     before = {(item["part"], item["name"]): item["sha256"] for item in run.data().get("sources", [])}
     now = {(report.part, report.name): report.sha256 for report in plan.data.reports}
-    changed = [name for (part, name), sha in now.items() if part == "train" and before.get((part, name)) != sha]
+    policies = (plan.config.data.leaks, plan.config.data.near_leaks)
+    # Where leaks are taken out of training, what is held out decides what is trained.
+    parts = ("train", "eval") if "remove" in policies else ("train",)
+    changed = [name for (part, name), sha in now.items() if part in parts and before.get((part, name)) != sha]
     if changed:
         raise RunError(
             Problem(

@@ -120,7 +120,7 @@ class _Training:
 
         config, arguments = self.config, self.plan.arguments
         # Inside Trainer, where the model already is on its device, or shared out over several.
-        arguments.eval_on_start = checkpoint is None and bool(config.data.eval)
+        arguments.eval_on_start = checkpoint is None and config.data.holds_out
         trackers = self._open(checkpoint)
         recorder = Recorder(self.run, trackers)
         asked = config.training.model_extra or {}
@@ -132,7 +132,7 @@ class _Training:
             self.plan.tokenizer,
             self.plan.data.train,
             self.plan.data.weights,
-            self._evaluate if config.data.eval else None,
+            self._evaluate if config.data.holds_out else None,
             callbacks=[recorder, progress, interrupt, *self._early_stopping()],
         )
         self.trackers = trackers
@@ -240,7 +240,7 @@ class _Training:
         best = trainer.best_step_loaded()
         if best not in (None, self.latest_step):
             self.latest = None
-        elif config.data.eval and self.latest_step != step:
+        elif config.data.holds_out and self.latest_step != step:
             trainer.evaluate()
         if config.evaluation.best and self.is_main:
             self.say(self.choice.decide(best, step))
@@ -251,7 +251,7 @@ class _Training:
         save_finished(model, self.plan.tokenizer, self.run.final, stop, config.generation.max_new_tokens, self.is_main)
         if self.plan.arguments.push_to_hub:
             self.say(f"uploaded to {upload(self.run.final, trainer)}")
-        if not config.data.eval:
+        if not config.data.holds_out:
             return []
         tuned = self.measurer.measure(model, self.latest, tempt=True)
         with base_of(config, model) as base:
