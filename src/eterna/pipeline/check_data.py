@@ -10,10 +10,10 @@ from typing import Any
 from eterna.config import LoadedConfig
 from eterna.data import Encoded, Encoder, PreparedData, SourceReport, prepare_data, read_sources
 from eterna.models import load_tokenizer
+from eterna.pipeline.inputs import read_world
 from eterna.pipeline.plan import check_vocabulary, load_shape
 from eterna.pipeline.quiet import quiet_libraries
 from eterna.text import plural
-from eterna.world import find_world, load_world
 
 BARS = 8  # rows of the histogram up to the window
 
@@ -106,8 +106,7 @@ def load_run_data(loaded: LoadedConfig) -> RunData:
     """Read and encode the data of a run file as training does; no weights are loaded. Raises UserError."""
     quiet_libraries()
     config = loaded.config
-    world = load_world(find_world(config.world)) if config.world else None
-    read = read_sources(config.data, world)
+    read = read_sources(config.data, read_world(config))
     shape = load_shape(config)
     tokenizer, notes = load_tokenizer(config.model)
     check_vocabulary(config, shape, tokenizer)
