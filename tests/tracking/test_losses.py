@@ -23,14 +23,14 @@ def test_a_figure_with_any_name_is_kept_by_mlflow(name: str, tmp_path: Path, mon
 
 
 def test_a_tracker_lost_on_the_way_is_ended_as_failed() -> None:
-    class Once:
-        closed: list[str] = []
+    closed: list[str] = []
 
+    class Once:
         def log_metrics(self, step: int, metrics: Any) -> None:
             raise ConnectionError("no route")
 
         def close(self, state: str) -> None:
-            self.closed.append(state)
+            closed.append(state)
             raise ConnectionError("still no route")
 
     said: list[str] = []
@@ -39,5 +39,5 @@ def test_a_tracker_lost_on_the_way_is_ended_as_failed() -> None:
     trackers.log_metrics(1, {"x": 1.0})
     trackers.log_metrics(2, {"x": 1.0})
     trackers.close("finished")
-    assert Once.closed == ["failed"]
+    assert closed == ["failed"]
     assert len(said) == 1

@@ -135,7 +135,9 @@ def pooled_style_scores(
     return paired_scores("style", firsts, draws, len(judged), "higher", whole, "pooled")
 
 
-def _plain(text: str) -> str:
+def without_names(text: str) -> str:
+    """Lower case, single blanks; a capitalized word inside a sentence becomes `_`."""
+
     def without_name(found: re.Match[str]) -> str:
         return "_" if found.group()[0].isupper() else found.group()
 
@@ -143,7 +145,7 @@ def _plain(text: str) -> str:
 
 
 def _grams(text: str) -> Counter[str]:
-    spaced = f" {_plain(text)} "
+    spaced = f" {without_names(text)} "
     return Counter(spaced[place : place + size] for size in SIZES for place in range(len(spaced) - size + 1))
 
 
