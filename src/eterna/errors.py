@@ -100,6 +100,10 @@ class RunError(UserError):
     """A run folder is missing something, or holds another run."""
 
 
+class UploadError(EternaError, OSError):
+    """The finished model could not be uploaded; everything is in the run folder."""
+
+
 class CanonError(EternaError):
     """Replies of the tuned model break the world's canon; everything was scored and written."""
 

@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from eterna.evaluation.words import mean_words, ngrams, words
+from eterna.evaluation.words import ngrams, words
 
 
 @pytest.mark.parametrize(
@@ -34,9 +34,3 @@ def test_a_letter_that_folding_takes_apart_is_one_word_with_its_capital() -> Non
 def test_ngrams_are_runs_of_neighbours() -> None:
     assert ngrams(["a", "b", "c"], 2) == [("a", "b"), ("b", "c")]
     assert ngrams(["a"], 2) == []
-
-
-def test_the_mean_length_is_in_words() -> None:
-    assert mean_words(["uno dos tres", "¿uno?"]) == 2.0
-    with pytest.raises(ValueError, match="no text"):
-        mean_words([])

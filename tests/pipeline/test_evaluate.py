@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -46,17 +47,30 @@ def test_a_broken_canon_ends_with_exit_code_4_after_everything_is_written(
 
 
 def test_a_canon_that_holds_is_said_and_ends_well(run_values: dict[str, Any]) -> None:
-    trained = run({**run_values, "evaluation": {"samples": 2, "metrics": ["rouge"], "probes": 0}})
+    evaluation = {"samples": 2, "metrics": ["rouge"], "probes": 0}
+    trained = run({**run_values, "world": "eterna:biblioteca", "evaluation": evaluation})
     assert trained.run.canon() == []
     check_canon(trained.breaches)
     assert "No scored reply breaks the canon" in trained.run.report.read_text(encoding="utf-8")
 
 
-def test_a_canon_file_that_is_not_there_is_named(run_values: dict[str, Any]) -> None:
-    from eterna.errors import WorldError
+NO_RULE = "no rule was given, by a world or by evaluation.canon"
+NO_REPLY = "no reply was generated to hold against it"
 
-    with pytest.raises(WorldError, match=r"no such file: nowhere\.yaml"):
-        run({**run_values, "evaluation": {"canon": "nowhere.yaml"}})
+
+@pytest.mark.parametrize(("canon", "metrics", "why"), [(False, ["rouge"], NO_RULE), (True, ["perplexity"], NO_REPLY)])
+def test_a_canon_that_nothing_was_held_against_is_not_said_to_hold(
+    run_values: dict[str, Any], tmp_path: Path, canon: bool, metrics: list[str], why: str
+) -> None:
+    (tmp_path / "canon.yaml").write_text(CANON, encoding="utf-8")
+    evaluation = {"samples": 2, "metrics": metrics, "probes": 0}
+    trained = run({**run_values, "evaluation": evaluation | ({"canon": str(tmp_path / "canon.yaml")} if canon else {})})
+    assert (trained.breaches, trained.run.canon(), trained.run.canon_untested()) == (None, None, why)
+    check_canon(trained.breaches)
+    report = trained.run.report.read_text(encoding="utf-8")
+    assert f"The canon was not tested: {why}." in report
+    assert "No scored reply breaks the canon" not in report
+    assert f"Canon: not tested, because {why}." in (trained.run.final / "README.md").read_text(encoding="utf-8")
 
 
 def test_human_ratings_become_scores_with_their_agreement(run_values: dict[str, Any], tmp_path: Path) -> None:
@@ -88,4 +102,5 @@ def test_general_text_of_the_users_own_shows_what_was_forgotten(run_values: dict
     values = {**run_values, "evaluation": {"metrics": ["perplexity"], "general": str(tmp_path / "general.txt")}}
     scores = {(s.metric, s.system): s for s in run(values).scores}
     assert scores["general_perplexity", "base"].n == 2
-    assert str(tmp_path) in scores["general_perplexity", "base"].signature
+    content = hashlib.sha256((tmp_path / "general.txt").read_bytes()).hexdigest()
+    assert f"|text:{content[:12]}|" in scores["general_perplexity", "base"].signature

@@ -143,3 +143,10 @@ def test_the_page_escapes_what_examples_hold(run_values: dict[str, Any], tmp_pat
     assert 'class="piece special trained"' in page
     assert "prefers-color-scheme: dark" in page
     assert "http" not in page
+
+
+def test_a_part_without_data_is_said_to_be_empty(run_values: dict[str, Any]) -> None:
+    config = loaded(run_values, eval=[])
+    for wanted in (None, "1"):
+        with pytest.raises(UserError, match=r"data\.eval is empty"):
+            show_data(config, "eval", wanted)

@@ -85,8 +85,8 @@ def test_every_path_gives_the_same_ids(
         assert list(choose_items(encoder, [raw], 1, WINDOW)[0].prompt_ids) == prompt, "evaluation"
 
         model: Any = SimpleNamespace(generation_config=None)
-        talk = Conversation(config, world, model, tokenizer, context, list(example.turns)[: last.first - 1])
-        assert talk.prompt() == (prompt, 0), "chat"
+        talk = Conversation(config, world, model, tokenizer, context)
+        assert talk.prompt(list(example.turns)[: last.first - 1]) == (prompt, 0), "chat"
 
         plain = [{"role": block.role, "content": block.content} for block in arrange(before)]
         assert served.encode(plain) == prompt, "serving"

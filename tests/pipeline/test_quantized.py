@@ -70,7 +70,7 @@ def test_it_trains_on_a_base_that_stays_as_it_was(values: dict[str, Any], monkey
     assert losses[-1] < 0.9 * losses[0]
     scores = {(score.metric, score.system): score for score in trained.scores}
     assert scores["perplexity", "difference"].high < 0  # type: ignore[operator]
-    assert "|held:nf4|" in scores["perplexity", "tuned"].signature
+    assert "|held:nf4,float32|" in scores["perplexity", "tuned"].signature
 
 
 def test_a_run_that_was_cut_and_resumed_ends_with_the_same_bits(values: dict[str, Any], tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import pytest
 from rich.console import Console
 
 from eterna.config import MlflowSection, TrackingSection, config_from_values
-from eterna.pipeline.train import flat, train
+from eterna.pipeline.records import flat
+from eterna.pipeline.train import train
 from eterna.tracking import Trackers, open_trackers
 from eterna.tracking.mlflow import MlflowTracker, safe_path
 

@@ -102,7 +102,7 @@ def evaluate(
     found = run_evaluate(run)
     if as_json:
         rows = [score.as_row() for score in found.scores]
-        print_json({"run": str(run), "scores": rows, "canon": [breach.as_row() for breach in found.breaches]})
+        print_json({"run": str(run), "scores": rows, "canon": found.run.canon()})
     else:
         console = make_console()
         show_scores(found.scores, console)

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from eterna.runs import Score
 
 
-def make_console(quiet: bool = False, stderr: bool = False) -> Console:
+def make_console(stderr: bool = False) -> Console:
     """The console for people; NO_COLOR, FORCE_COLOR and COLUMNS are honoured by rich.
 
     Of several processes (torchrun numbers them in RANK) only the first one talks.
     """
     from rich.console import Console
 
-    return Console(quiet=quiet or int(os.environ.get("RANK", "0")) > 0, stderr=stderr)
+    return Console(quiet=int(os.environ.get("RANK", "0")) > 0, stderr=stderr)
 
 
 def print_json(value: Any) -> None:
@@ -60,7 +60,7 @@ def read_overrides(rest: Sequence[str]) -> list[tuple[str, str]]:
         name, equals, value = word.removeprefix("--").partition("=")
         if not equals and word.startswith("--") and queue and not queue[0].startswith("--"):
             value, equals = queue.pop(0), "="
-        if not equals or not name or ("." not in name and not word.startswith("--") and "=" not in word):
+        if not equals or not name:
             raise UserError(
                 f"cannot read the argument {word!r}", fix="settings are given as --training.seed 7 or training.seed=7"
             )

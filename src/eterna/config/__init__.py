@@ -1,6 +1,7 @@
 """The run file: typed sections, strict reading, one resolved config. Loads no torch."""
 
 from eterna.config.loading import LoadedConfig, config_from_values, load_config
+from eterna.config.method import method_of
 from eterna.config.schema import json_schema
 from eterna.config.sections import (
     OWN_TRACKERS,
@@ -34,4 +35,5 @@ __all__ = [
     "config_from_values",
     "json_schema",
     "load_config",
+    "method_of",
 ]

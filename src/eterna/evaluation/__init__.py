@@ -1,11 +1,11 @@
 """Measure a model: what it expects, what it replies, how people rate it; intervals."""
 
-from eterna.evaluation.background import Background
+from eterna.evaluation.background import Background, item_language
 from eterna.evaluation.bleu import bleu_of, score_bleu
 from eterna.evaluation.canon import Breach, find_breaches
 from eterna.evaluation.composite import Composite, composite_of
 from eterna.evaluation.copying import copied_runs
-from eterna.evaluation.general import general_paragraphs
+from eterna.evaluation.general import general_paragraphs, general_path
 from eterna.evaluation.health import score_health
 from eterna.evaluation.intervals import bootstrap_ratio
 from eterna.evaluation.perplexity import ItemLoss, Perplexity, default_stride, perplexity_scores, score_items, summarize
@@ -14,8 +14,7 @@ from eterna.evaluation.ratings import Agreement, agreement, rating_scores
 from eterna.evaluation.replies import answer_items, sample_rows
 from eterna.evaluation.rouge import rouge_of, score_rouge
 from eterna.evaluation.sentences import language_of
-from eterna.evaluation.suite import figures_of, needs_replies, reply_values, score_replies
-from eterna.evaluation.words import mean_words
+from eterna.evaluation.suite import needs_replies, reply_figures, reply_values, score_replies, unanswered_scores
 
 __all__ = [
     "Agreement",
@@ -32,15 +31,16 @@ __all__ = [
     "composite_of",
     "copied_runs",
     "default_stride",
-    "figures_of",
     "find_breaches",
     "general_paragraphs",
+    "general_path",
+    "item_language",
     "language_of",
-    "mean_words",
     "needs_replies",
     "perplexity_scores",
     "rating_scores",
     "read_ratings",
+    "reply_figures",
     "reply_values",
     "rouge_of",
     "sample_rows",
@@ -50,4 +50,5 @@ __all__ = [
     "score_replies",
     "score_rouge",
     "summarize",
+    "unanswered_scores",
 ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import sha256
 
 from eterna.data import Item, RawExample
 from eterna.evaluation.sentences import language_of
@@ -21,6 +23,13 @@ class Background:
     idle: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """language -> trained answers that serve no revelación: ordinary talk."""
     revelaciones: Mapping[str, Revelacion] = field(default_factory=dict)
+
+    @cached_property
+    def digest(self) -> str:
+        """12 hex digits that stand for all of it, for signatures of figures that depend on it."""
+        said = [sorted(self.voices.items()), list(self.training), sorted(self.idle.items())]
+        insights = sorted((name, one.statement) for name, one in self.revelaciones.items())
+        return sha256(repr([*said, insights]).encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
     @classmethod
     def of(cls, examples: Sequence[RawExample], revelaciones: Mapping[str, Revelacion]) -> Background:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from eterna.evaluation.intervals import SIGNATURE, multiplicities, not_scored, paired_scores
+from eterna.evaluation.intervals import SIGNATURE, multiplicities, not_scored, paired_scores, signed
 from eterna.runs import Score
 
 if TYPE_CHECKING:
@@ -27,9 +27,16 @@ ORDERS = 4
 
 
 def score_bleu(
-    base_replies: Sequence[str], tuned_replies: Sequence[str], references: Sequence[str], groups: Sequence[str]
+    base_replies: Sequence[str],
+    tuned_replies: Sequence[str],
+    references: Sequence[str],
+    groups: Sequence[str],
+    made: str = "",
 ) -> list[Score]:
-    """Corpus BLEU of base and tuned with their paired difference; one reference and one group for each item."""
+    """Corpus BLEU of base and tuned with their paired difference; one reference and one group for each item.
+
+    made: how the replies came about, for the signature.
+    """
     import numpy
 
     metric = _bleu(effective_order=False)
@@ -38,15 +45,24 @@ def score_bleu(
         for replies in (base_replies, tuned_replies)
     ]
     if not references:
-        return not_scored("bleu", "there is no reply to score", "higher", SIGNATURE)
+        return not_scored("bleu", "there is no reply to score", "higher", signed(made, SIGNATURE))
     drawn = multiplicities(groups)  # (DRAWS, items)
     values, draws = [], []
     for row in rows:
         statistics = numpy.asarray(row)  # (items, 2 + 2 * ORDERS)
         values.append(_pooled(statistics.sum(axis=0).tolist()))
         draws.append([_pooled(sums) for sums in (drawn @ statistics).tolist()])
-    signature = f"{metric.get_signature()}|{SIGNATURE}"
+    signature = signed(str(metric.get_signature()), made, SIGNATURE)
     return paired_scores("bleu", values, draws, len(references), "higher", signature)
+
+
+def corpus_bleu(replies: Sequence[str], references: Sequence[str]) -> float:
+    """The figure of one system alone, pooled as above. Raises ValueError without a reply."""
+    if not references:
+        raise ValueError("no reply to score")
+    metric = _bleu(effective_order=False)
+    rows = [_statistics(metric, reply, reference) for reply, reference in zip(replies, references, strict=True)]
+    return _pooled([sum(column) for column in zip(*rows, strict=True)])
 
 
 def bleu_of(reply: str, reference: str) -> float:

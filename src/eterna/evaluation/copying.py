@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from eterna.evaluation.intervals import mean_scores, not_scored
+from eterna.evaluation.intervals import mean_scores, not_scored, signed
 from eterna.evaluation.words import SIGNATURE as WORDS
 from eterna.evaluation.words import ngrams, words
 from eterna.runs import Score
@@ -23,13 +23,17 @@ SIGNATURE = f"longest-run,least-words:{SEED_WORDS},{WORDS}"
 
 
 def score_copying(
-    base: Sequence[str], tuned: Sequence[str], groups: Sequence[str], training_texts: Sequence[str]
+    base: Sequence[str], tuned: Sequence[str], groups: Sequence[str], training_texts: Sequence[str], made: str = ""
 ) -> list[Score]:
-    """Mean longest copied run of base and tuned with their paired difference."""
+    """Mean longest copied run of base and tuned with their paired difference.
+
+    made: how the replies came about and what was trained on, for the signature.
+    """
+    signature = signed(SIGNATURE, made)
     if not training_texts:
-        return not_scored("copied_run", "there is no training text to compare with", "lower", SIGNATURE)
+        return not_scored("copied_run", "there is no training text to compare with", "lower", signature)
     runs = [float(run) for run in copied_runs([*base, *tuned], training_texts)]
-    return mean_scores("copied_run", runs[: len(base)], runs[len(base) :], groups, "lower", SIGNATURE)
+    return mean_scores("copied_run", runs[: len(base)], runs[len(base) :], groups, "lower", signature)
 
 
 def copied_runs(replies: Sequence[str], training_texts: Iterable[str]) -> list[int]:

@@ -15,13 +15,17 @@ from eterna.files import read_text
 PACKAGED = Path(__file__).parent / "general.txt"
 
 
-def general_paragraphs(path: Path | None = None) -> list[tuple[str, str]]:
-    """(id, text) of each paragraph of a UTF-8 text file, the packaged one where no path is given.
+def general_path(given: str | None) -> Path:
+    """The file given, else the packaged one."""
+    return Path(given) if given else PACKAGED
+
+
+def general_paragraphs(path: Path = PACKAGED) -> list[tuple[str, str]]:
+    """(id, text) of each paragraph of a UTF-8 text file.
 
     Paragraphs are separated by blank lines; a line break inside one becomes a space. Raises DataError for a file
     without text.
     """
-    path = path or PACKAGED
     blocks = (" ".join(block.split()) for block in re.split(r"\n\s*\n", read_text(path)))
     paragraphs = [(f"{path.stem}:{number}", block) for number, block in enumerate(filter(None, blocks), start=1)]
     if not paragraphs:

@@ -24,7 +24,7 @@ from typing import Literal
 
 from eterna.evaluation.copying import score_copying
 from eterna.evaluation.intervals import SIGNATURE as INTERVAL
-from eterna.evaluation.intervals import bootstrap_ratio, mean_scores, not_scored, paired_scores
+from eterna.evaluation.intervals import bootstrap_ratio, mean_scores, not_scored, paired_scores, signed
 from eterna.evaluation.language import score_drift
 from eterna.evaluation.words import SIGNATURE as WORDS
 from eterna.evaluation.words import ngrams, words
@@ -44,15 +44,17 @@ def score_health(
     tuned_stopped: Sequence[bool],
     languages: Sequence[str],
     training_texts: Sequence[str],
+    made: str = "",
+    trained_on: str = "",
 ) -> list[Score]:
     """Every figure of base and tuned with their paired difference.
 
-    All but the last two have one entry for each item. languages: ISO 639-1 codes of the data; training_texts: what the
-    tuned model learned from.
+    Up to `tuned_stopped` there is one entry for each item. languages: ISO 639-1 codes of the data; training_texts: what
+    the tuned model learned from. For the signatures: how the replies were made, and a name of the training texts.
     """
     before, after, expected = ([words(text) for text in texts] for texts in (base, tuned, references))
     lengths = [len(reference) for reference in expected]
-    scores = [score for size in DISTINCT_SIZES for score in _score_distinct(size, before, after, groups)]
+    scores = [score for size in DISTINCT_SIZES for score in _score_distinct(size, before, after, groups, made)]
     per_reply: list[tuple[str, list[float | None], list[float | None], Literal["lower", "higher"], str]] = [
         ("repetition", [*map(repetition, before)], [*map(repetition, after)], "lower", REPEATED_GRAMS),
         ("length_gap", _length_gaps(before, lengths), _length_gaps(after, lengths), "lower", WORDS),
@@ -60,9 +62,9 @@ def score_health(
         ("stopped", [*map(float, base_stopped)], [*map(float, tuned_stopped)], "higher", "stop-token"),
     ]
     for metric, first, second, direction, signature in per_reply:
-        scores += mean_scores(metric, first, second, groups, direction, signature)
-    scores += score_drift(base, tuned, references, groups, languages)
-    return scores + score_copying(base, tuned, groups, training_texts)
+        scores += mean_scores(metric, first, second, groups, direction, signed(signature, made))
+    scores += score_drift(base, tuned, references, groups, languages, made)
+    return scores + score_copying(base, tuned, groups, training_texts, signed(made, trained_on))
 
 
 def repetition(reply: Sequence[str]) -> float | None:
@@ -76,9 +78,9 @@ def _length_gaps(replies: Sequence[Sequence[str]], lengths: Sequence[int]) -> li
 
 
 def _score_distinct(
-    size: int, base: Sequence[Sequence[str]], tuned: Sequence[Sequence[str]], groups: Sequence[str]
+    size: int, base: Sequence[Sequence[str]], tuned: Sequence[Sequence[str]], groups: Sequence[str], made: str
 ) -> list[Score]:
-    metric, signature = f"distinct_{size}", f"equal-words,{WORDS}|{INTERVAL}"
+    metric, signature = f"distinct_{size}", signed(f"equal-words,{WORDS}", made, INTERVAL)
     rows: tuple[list[list[tuple[str, ...]]], list[list[tuple[str, ...]]]] = ([], [])
     kept = []
     for before, after, group in zip(base, tuned, groups, strict=True):

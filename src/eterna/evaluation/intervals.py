@@ -1,4 +1,7 @@
-"""95 % intervals by the bootstrap over groups of dependent items (books, NPCs, conversations)."""
+"""95 % intervals by the bootstrap over groups of dependent items (books, NPCs, conversations).
+
+A single item has no interval: drawn again it is itself, so its interval would have no width and look certain.
+"""
 
 from __future__ import annotations
 
@@ -37,12 +40,13 @@ def bootstrap_ratio(
     """Resampled ratios sum(numerator) / sum(denominator), paired over several systems.
 
     numerators: one row of per-item values for each system; denominators: per-item, shared. Returns one list of DRAWS
-    ratios per system, from the same draws.
+    ratios per system, from the same draws; NaN where a draw holds nothing to divide by.
     """
     import numpy
 
     drawn = multiplicities(groups)  # (DRAWS, items)
     below = drawn @ numpy.asarray(denominators, dtype=float)
+    below[below == 0] = numpy.nan
     return [(drawn @ numpy.asarray(row, dtype=float) / below).tolist() for row in numerators]
 
 
@@ -62,13 +66,23 @@ def paired_scores(
     signature: str,
     part: str = "",
 ) -> list[Score]:
-    """Base, tuned and their difference (tuned - base) from their values and paired draws."""
-    difference = [after - before for before, after in zip(*draws, strict=True)]
-    rows = zip(SYSTEMS, [*values, values[1] - values[0]], [*draws, difference], strict=True)
-    return [
-        Score(metric, system, value, *interval(drawn), n, direction, signature, part=part)
-        for system, value, drawn in rows
-    ]
+    """Base, tuned and their difference (tuned - base) from their values and paired draws over `n` items.
+
+    Draws in which a system has no finite figure are left out; a single item has no interval.
+    """
+    pairs = [pair for pair in zip(*draws, strict=True) if all(map(math.isfinite, pair))] if n > 1 else []
+    drawn = ([base for base, _ in pairs], [tuned for _, tuned in pairs], [tuned - base for base, tuned in pairs])
+    rows = zip(SYSTEMS, [*values, values[1] - values[0]], drawn, strict=True)
+    scores = []
+    for system, value, one in rows:
+        low, high = interval(one) if one else (None, None)
+        scores.append(Score(metric, system, value, low, high, n, direction, signature, part=part))
+    return scores
+
+
+def signed(*parts: str) -> str:
+    """A signature of its parts, without the empty ones."""
+    return "|".join(filter(None, parts))
 
 
 def not_scored(
@@ -93,10 +107,10 @@ def mean_scores(
         for before, after, group in zip(base, tuned, groups, strict=True)
         if before is not None and after is not None and math.isfinite(before) and math.isfinite(after)
     ]
-    signed = f"{signature}|{SIGNATURE}"
+    whole = signed(signature, SIGNATURE)
     if not kept:
-        return not_scored(metric, "no item could be scored for both models", direction, signed, part)
+        return not_scored(metric, "no item could be scored for both models", direction, whole, part)
     rows = [[item[0] for item in kept], [item[1] for item in kept]]
     draws = bootstrap_ratio(rows, [1.0] * len(kept), [item[2] for item in kept])
     values = [math.fsum(row) / len(row) for row in rows]
-    return paired_scores(metric, values, draws, len(kept), direction, signed, part)
+    return paired_scores(metric, values, draws, len(kept), direction, whole, part)

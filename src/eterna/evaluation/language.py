@@ -15,7 +15,7 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any
 
-from eterna.evaluation.intervals import mean_scores, not_scored
+from eterna.evaluation.intervals import mean_scores, not_scored, signed
 from eterna.evaluation.words import words
 from eterna.runs import Score
 
@@ -29,11 +29,15 @@ def score_drift(
     references: Sequence[str],
     groups: Sequence[str],
     languages: Sequence[str],
+    made: str = "",
 ) -> list[Score]:
-    """Drift of base and tuned with their paired difference. languages: codes such as `es` or `es-MX`."""
+    """Drift of base and tuned with their paired difference. languages: codes such as `es` or `es-MX`.
+
+    made: how the replies came about, for the signature.
+    """
     codes = sorted({language.split("-")[0].lower() for language in languages})
     choice = sorted({*codes, FALLBACK})
-    signature = f"py3langid{version('py3langid')}:{'/'.join(choice)},least-words:{LEAST_WORDS}"
+    signature = signed(f"py3langid{version('py3langid')}:{'/'.join(choice)},least-words:{LEAST_WORDS}", made)
     if not codes:
         return not_scored("language_drift", "the data names no language", "lower", signature)
     if len(choice) < 2:

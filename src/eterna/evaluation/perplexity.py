@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from eterna.data import Encoded
-from eterna.evaluation.intervals import bootstrap_ratio, not_scored, paired_scores
+from eterna.evaluation.intervals import bootstrap_ratio, not_scored, paired_scores, signed
 from eterna.runs import Score
 
 SHOWN_SLICE = 4  # a slice with fewer items gets no figures of its own
@@ -145,46 +145,48 @@ def summarize(losses: Sequence[ItemLoss]) -> Perplexity:
 
 
 def safe_exp(mean: float) -> float:
-    """exp, infinite instead of an overflow error."""
-    return math.exp(mean) if mean < 700 else math.inf
+    """exp, infinite instead of an overflow error; NaN stays NaN."""
+    return math.inf if mean >= 700 else math.exp(mean)
 
 
-def perplexity_scores(base: Sequence[ItemLoss], tuned: Sequence[ItemLoss], signature: str) -> list[Score]:
+def perplexity_scores(
+    base: Sequence[ItemLoss], tuned: Sequence[ItemLoss], signature: str, tokenizer: str = ""
+) -> list[Score]:
     """Perplexity and bits per byte of base and tuned with their paired difference, each with a 95 % interval.
 
-    The difference is tuned - base: below zero, the tuned model expects the text better. Perplexity is also given for
-    each voice, place, book and language that some items have and others do not, from SHOWN_SLICE items on.
+    The difference is tuned - base: below zero, the tuned model expects the text better. tokenizer: its name in the
+    signature of perplexity, which counts tokens; bits per byte can be compared between tokenizers. Perplexity is also
+    given for each voice, place, book and language that some items have and others do not, from SHOWN_SLICE items on.
     """
-    scores = _scores_of(base, tuned, ("perplexity", "bits_per_byte"), signature)
-    for name in dict.fromkeys(name for loss in base for name in loss.slices):
-        places = [place for place, loss in enumerate(base) if name in loss.slices]
-        if SHOWN_SLICE <= len(places) < len(base):
-            chosen = [base[place] for place in places], [tuned[place] for place in places]
-            scores += _scores_of(*chosen, ("perplexity",), signature, name)
+    # An item without a scored token costs nothing; drawn alone it would stand for no text.
+    kept = [(before, after) for before, after in zip(base, tuned, strict=True) if before.tokens]
+    scores = _scores_of(kept, ("perplexity", "bits_per_byte"), signature, tokenizer)
+    for name in dict.fromkeys(name for before, _ in kept for name in before.slices):
+        chosen = [pair for pair in kept if name in pair[0].slices]
+        if SHOWN_SLICE <= len(chosen) < len(kept):
+            scores += _scores_of(chosen, ("perplexity",), signature, tokenizer, name)
     return scores
 
 
 def _scores_of(
-    base: Sequence[ItemLoss], tuned: Sequence[ItemLoss], wanted: Sequence[str], signature: str, part: str = ""
+    kept: Sequence[tuple[ItemLoss, ItemLoss]], wanted: Sequence[str], signature: str, tokenizer: str, part: str = ""
 ) -> list[Score]:
+    rows = [[before.nll for before, _ in kept], [after.nll for _, after in kept]]
+    groups = [before.group for before, _ in kept]
     scores: list[Score] = []
-    for metric, per, transform in (
-        ("perplexity", [float(loss.tokens) for loss in base], safe_exp),
-        ("bits_per_byte", [float(loss.bytes) for loss in base], lambda mean: mean / math.log(2)),
+    for metric, per, transform, own in (
+        ("perplexity", [float(before.tokens) for before, _ in kept], safe_exp, signed(signature, tokenizer)),
+        ("bits_per_byte", [float(before.bytes) for before, _ in kept], lambda mean: mean / math.log(2), signature),
     ):
         if metric not in wanted:
             continue
         if not sum(per):
-            scores += not_scored(metric, "no scored token stands for text", "lower", signature)
+            scores += not_scored(metric, "no scored token stands for text", "lower", own)
             continue
-        rows = [[loss.nll for loss in base], [loss.nll for loss in tuned]]
         values = [transform(math.fsum(row) / sum(per)) for row in rows]
         if not all(map(math.isfinite, values)):
-            scores += not_scored(metric, "the loss is not a finite number", "lower", signature)
+            scores += not_scored(metric, "the loss is not a finite number", "lower", own)
             continue
-        draws = [
-            [transform(ratio) for ratio in system]
-            for system in bootstrap_ratio(rows, per, [loss.group for loss in base])
-        ]
-        scores += paired_scores(metric, values, draws, len(base), "lower", signature, part)
+        draws = [[transform(ratio) for ratio in system] for system in bootstrap_ratio(rows, per, groups)]
+        scores += paired_scores(metric, values, draws, len(kept), "lower", own, part)
     return scores

@@ -22,7 +22,7 @@ from importlib.metadata import version
 from statistics import fmean
 from typing import Any
 
-from eterna.evaluation.intervals import SIGNATURE, interval, mean_scores, multiplicities, not_scored
+from eterna.evaluation.intervals import SIGNATURE, interval, mean_scores, multiplicities, not_scored, signed
 from eterna.evaluation.rating_files import CRITERION, Rating
 from eterna.runs import SYSTEMS, Score
 from eterna.text import plural
@@ -102,13 +102,16 @@ def _alpha(table: Any) -> float:
     return float(evalica.alpha(pandas.DataFrame(table), distance="ordinal", solver="naive").alpha)
 
 
-def rating_scores(ratings: Sequence[Rating]) -> list[Score]:
-    """Mean rating of base and tuned with their paired difference, for each criterion in the order met."""
+def rating_scores(ratings: Sequence[Rating], file: str = "") -> list[Score]:
+    """Mean rating of base and tuned with their paired difference, for each criterion in the order met.
+
+    file: SHA-256 of the file they stand in, for the signature.
+    """
     criteria = list(dict.fromkeys(rating.criterion for rating in ratings)) or [CRITERION]
-    return [score for criterion in criteria for score in _criterion_scores(ratings, criterion)]
+    return [score for criterion in criteria for score in _criterion_scores(ratings, criterion, file)]
 
 
-def _criterion_scores(ratings: Sequence[Rating], criterion: str) -> list[Score]:
+def _criterion_scores(ratings: Sequence[Rating], criterion: str, file: str) -> list[Score]:
     given: dict[str, dict[str, list[float]]] = {system: defaultdict(list) for system in SYSTEMS[:2]}
     raters = set()
     for rating in ratings:
@@ -117,9 +120,10 @@ def _criterion_scores(ratings: Sequence[Rating], criterion: str) -> list[Score]:
             raters.add(rating.rater)
     base, tuned = given.values()
     items = [item for item in base if item in tuned]
-    metric, signature = f"{criterion}_human", f"mean-of-raters-per-item,raters:{len(raters)}"
+    signature = signed(f"mean-of-raters-per-item,raters:{len(raters)}", f"ratings:{file[:12]}" if file else "")
+    metric = f"{criterion}_human"
     if len(items) < LEAST_ITEMS:
         reason = f"{plural(len(items), 'item')} rated for both base and tuned; at least {LEAST_ITEMS} are needed"
-        return not_scored(metric, reason, "higher", f"{signature}|{SIGNATURE}")
+        return not_scored(metric, reason, "higher", signed(signature, SIGNATURE))
     before, after = ([fmean(system[item]) for item in items] for system in (base, tuned))
     return mean_scores(metric, before, after, items, "higher", signature)

@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from eterna.evaluation.intervals import mean_scores
+from eterna.evaluation.intervals import mean_scores, signed
 from eterna.evaluation.words import SIGNATURE as WORDS
 from eterna.evaluation.words import ngrams, words
 from eterna.runs import Score
@@ -37,9 +37,17 @@ class Overlap(NamedTuple):
 
 
 def score_rouge(
-    base_replies: Sequence[str], tuned_replies: Sequence[str], references: Sequence[str], groups: Sequence[str]
+    base_replies: Sequence[str],
+    tuned_replies: Sequence[str],
+    references: Sequence[str],
+    groups: Sequence[str],
+    made: str = "",
 ) -> list[Score]:
-    """Mean F of base and tuned with their paired difference, for each of METRICS."""
+    """Mean F of base and tuned with their paired difference, for each of METRICS.
+
+    made: how the replies came about, for the signature.
+    """
+    signature = signed(SIGNATURE, made)
     base, tuned = (
         [rouge_of(reply, reference) for reply, reference in zip(replies, references, strict=True)]
         for replies in (base_replies, tuned_replies)
@@ -48,7 +56,7 @@ def score_rouge(
         score
         for metric in METRICS
         for score in mean_scores(
-            metric, [item[metric].f for item in base], [item[metric].f for item in tuned], groups, "higher", SIGNATURE
+            metric, [item[metric].f for item in base], [item[metric].f for item in tuned], groups, "higher", signature
         )
     ]
 

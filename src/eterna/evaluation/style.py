@@ -23,14 +23,14 @@ from typing import Any
 
 from eterna.data import Item
 from eterna.evaluation.background import Background, item_language
-from eterna.evaluation.intervals import SIGNATURE, multiplicities, paired_scores
+from eterna.evaluation.intervals import SIGNATURE, multiplicities, paired_scores, signed
 from eterna.runs import Score
 
 SIZES = (2, 3)
 FEATURES = 800
 CHUNK_WORDS = 100
 FEWEST_WORDS = 100
-NAME = re.compile(r"(?<=[\w,;:'’\-] )[^\W\d_a-zà-öø-ÿ]\w+")
+INSIDE = re.compile(r"(?<=[\w,;:'’\-] )[^\W\d_]\w+")  # a word that does not begin its sentence
 
 
 class StyleSpace:
@@ -116,35 +116,36 @@ def pooled_style_scores(
     pools = [key for key in dict.fromkeys(keys) if key[0] in spaces and key[1] in spaces[key[0]].voices]
     if not pools:
         return []
-    drawn = multiplicities([item.group for item in items])  # (DRAWS, items)
-    rows = numpy.vstack([numpy.ones(len(items)), drawn])
+    # Items that no pool holds are left out before the draw, so that they neither count nor thin it out.
+    judged = [place for place, key in enumerate(keys) if key in pools]
+    drawn = multiplicities([items[place].group for place in judged])  # (DRAWS, judged)
+    rows = numpy.vstack([numpy.ones(len(judged)), drawn])
     values = []
     for replies in (base, tuned):
         by_pool = []
         for language, voice in pools:
             space = spaces[language]
-            weights = rows * numpy.array([key == (language, voice) for key in keys])
-            counts = numpy.stack([space.counts(reply) for reply in replies])  # (items, features + 1)
+            weights = rows * numpy.array([keys[place] == (language, voice) for place in judged])
+            counts = numpy.stack([space.counts(replies[place]) for place in judged])  # (judged, features + 1)
             found = numpy.nan_to_num(space.values(weights @ counts, voice))  # (1 + DRAWS,); 0 without a word
             by_pool.append(numpy.where(weights.sum(axis=1) > 0, found, numpy.nan))
-        stacked = numpy.stack(by_pool)  # (pools, 1 + DRAWS)
-        there = numpy.isfinite(stacked)
-        count = there.sum(axis=0)
-        mean = numpy.where(there, stacked, 0.0).sum(axis=0) / numpy.maximum(count, 1)
-        values.append(numpy.where(count > 0, mean, numpy.nan))
-    signed = f"{signature}|pools:{len(pools)}|{SIGNATURE}"
-    # A draw may hold no reply of any voice that is known.
-    drawn_any = numpy.isfinite(values[0][1:])
-    firsts, draws = [float(one[0]) for one in values], [one[1:][drawn_any].tolist() for one in values]
-    return paired_scores("style", firsts, draws, len(items), "higher", signed, "pooled")
+        values.append(numpy.nanmean(numpy.stack(by_pool), axis=0))  # (1 + DRAWS,); a draw may leave a pool out
+    firsts, draws = [float(one[0]) for one in values], [one[1:].tolist() for one in values]
+    whole = signed(signature, f"pools:{len(pools)}", SIGNATURE)
+    return paired_scores("style", firsts, draws, len(judged), "higher", whole, "pooled")
 
 
-def _plain(text: str) -> str:
-    return NAME.sub("_", " ".join(text.split())).lower()
+def without_names(text: str) -> str:
+    """Lower case, single blanks; a capitalized word inside a sentence becomes `_`."""
+
+    def without_name(found: re.Match[str]) -> str:
+        return "_" if found.group()[0].isupper() else found.group()
+
+    return INSIDE.sub(without_name, " ".join(text.split())).lower()
 
 
 def _grams(text: str) -> Counter[str]:
-    spaced = f" {_plain(text)} "
+    spaced = f" {without_names(text)} "
     return Counter(spaced[place : place + size] for size in SIZES for place in range(len(spaced) - size + 1))
 
 

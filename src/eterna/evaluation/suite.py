@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from eterna.data import Item
 from eterna.evaluation.background import Background
-from eterna.evaluation.bleu import bleu_of, score_bleu
+from eterna.evaluation.bleu import bleu_of, corpus_bleu, score_bleu
 from eterna.evaluation.coherence import score_coherence
 from eterna.evaluation.insightfulness import score_insightfulness
-from eterna.evaluation.intervals import mean_scores, not_scored
+from eterna.evaluation.intervals import mean_scores, not_scored, signed
 from eterna.evaluation.perplexity import SHOWN_SLICE
 from eterna.evaluation.relevancy import score_relevancy
+from eterna.evaluation.rouge import METRICS as ROUGE
 from eterna.evaluation.rouge import rouge_of, score_rouge
 from eterna.evaluation.sentences import ENCODER_SHA256
 from eterna.evaluation.style import pooled_style_scores, score_style
@@ -28,6 +29,9 @@ TEXT_METRICS: dict[str, TextMetric] = {
 OVERLAP = ("bleu", "rouge")
 REPLY_METRICS = (*OVERLAP, *TEXT_METRICS)
 WRITTEN = {"insightfulness": "insightfulness_proxy"}
+VERSIONS = {"style": 2}
+"""Of the metrics that were changed since their first version."""
+COMPARES_WITH_TRAINING = ("style", "insightfulness")
 MISSING = {
     "relevancy": "no two replies have contexts to tell apart",
     "style": "needs two voices with training text in the language of the replies",
@@ -56,10 +60,15 @@ def reply_values(
     return found
 
 
-def figures_of(values: Mapping[str, Mapping[str, Sequence[float | None]]]) -> dict[str, float]:
-    """Mean of each metric over the items it could score; metrics without any are left out."""
+def reply_figures(
+    metrics: Sequence[str], items: Sequence[Item], replies: Sequence[str], background: Background
+) -> dict[str, float]:
+    """Each metric of one system: the mean over the items it could score, BLEU pooled; those without any left out."""
     figures = {}
-    for name, parts in values.items():
+    if "bleu" in metrics and items:
+        figures["bleu"] = corpus_bleu(replies, [item.reference for item in items])
+    rest = [name for name in metrics if name != "bleu"]
+    for name, parts in reply_values(rest, items, replies, background).items():
         kept = [value for value in parts[""] if value is not None]
         if kept:
             figures[name] = math.fsum(kept) / len(kept)
@@ -79,24 +88,37 @@ def score_replies(
     references = [item.reference for item in items]
     scores: list[Score] = []
     if "bleu" in metrics:
-        scores += score_bleu(base, tuned, references, groups)
+        scores += score_bleu(base, tuned, references, groups, signature)
     if "rouge" in metrics:
-        scores += score_rouge(base, tuned, references, groups)
+        scores += score_rouge(base, tuned, references, groups, signature)
     custom = [name for name in metrics if name in TEXT_METRICS]
     before = reply_values(custom, items, base, background)
     after = reply_values(custom, items, tuned, background)
     for name in custom:
         written = WRITTEN.get(name, name)
-        signed = f"{written}|{signature}|encoder:{ENCODER_SHA256[:8]}|v1"
+        made = _signature(name, signature, background)
         for part, values in before[name].items():
             if part == "" and name in MISSING and all(value is None for value in values):
-                scores += not_scored(written, MISSING[name], "higher", signed)
+                scores += not_scored(written, MISSING[name], "higher", made)
                 continue
-            scores += mean_scores(written, values, after[name][part], groups, "higher", signed, part)
+            scores += mean_scores(written, values, after[name][part], groups, "higher", made, part)
         if name == "style":
-            scores += pooled_style_scores(base, tuned, items, background, signed)
-        scores += _by_slice(written, before[name][""], after[name][""], items, signed)
+            scores += pooled_style_scores(base, tuned, items, background, made)
+        scores += _by_slice(written, before[name][""], after[name][""], items, made)
     return scores
+
+
+def unanswered_scores(metrics: Sequence[str], signature: str) -> list[Score]:
+    """Rows for the metrics on replies where no prompt could be answered."""
+    names = [one for name in metrics if name in REPLY_METRICS for one in (ROUGE if name == "rouge" else (name,))]
+    reason = "no prompt of data.eval leaves room for a reply in data.max_length"
+    return [score for name in names for score in not_scored(WRITTEN.get(name, name), reason, "higher", signature)]
+
+
+def _signature(name: str, made: str, background: Background) -> str:
+    trained = f"trained-on:{background.digest}" if name in COMPARES_WITH_TRAINING else ""
+    encoder = f"encoder:{ENCODER_SHA256[:8]}"
+    return signed(WRITTEN.get(name, name), made, trained, encoder, f"v{VERSIONS.get(name, 1)}")
 
 
 def _by_slice(

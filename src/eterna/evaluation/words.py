@@ -33,10 +33,3 @@ def words(text: str) -> list[str]:
 def ngrams(sequence: Sequence[str], size: int) -> list[tuple[str, ...]]:
     """Every run of `size` neighbours, in order; empty when there are fewer."""
     return list(zip(*(sequence[start:] for start in range(size)), strict=False))
-
-
-def mean_words(texts: Sequence[str]) -> float:
-    """Mean length in words, for a note beside other figures. Raises ValueError without texts."""
-    if not texts:
-        raise ValueError("no text to count words of")
-    return sum(len(words(text)) for text in texts) / len(texts)

@@ -13,7 +13,7 @@ from eterna.models.loading import (
 from eterna.models.memory import Activations, estimate_activations
 from eterna.models.quantizing import NF4_BYTES, check_quantization, held_as, quantized_layers
 from eterna.models.saving import copy_finished, make_base_absolute, save_finished, set_stop_tokens
-from eterna.models.tokenizers import PLAIN_TEMPLATE, load_tokenizer, repair_tokenizer
+from eterna.models.tokenizers import PLAIN_TEMPLATE, load_tokenizer, repair_tokenizer, tokenizer_digest
 
 __all__ = [
     "NF4_BYTES",
@@ -41,5 +41,6 @@ __all__ = [
     "sampling_of",
     "save_finished",
     "set_stop_tokens",
+    "tokenizer_digest",
     "trainable_share",
 ]

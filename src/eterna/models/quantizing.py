@@ -84,7 +84,8 @@ def prepare_quantized(model: Any) -> Any:
 
 
 def held_as(model: Any) -> str:
-    """How the weights are held: nf4, or the type of the first one."""
+    """How the weights are held: the type of the first one, or nf4 with the type that is multiplied in."""
     if getattr(model, "is_loaded_in_4bit", False):
-        return "nf4"
+        computed = model.config.quantization_config.bnb_4bit_compute_dtype
+        return f"nf4,{str(computed).removeprefix('torch.')}"
     return str(next(model.parameters()).dtype).removeprefix("torch.")

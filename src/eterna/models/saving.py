@@ -11,7 +11,7 @@ from typing import Any
 from eterna.files import read_text, write_json
 
 MODEL_FILES = {".json", ".safetensors", ".model", ".txt", ".jinja"}
-TRAINER_FILES = {"trainer_state.json"}
+TRAINER_FILES = {"trainer_state.json", "tokens_seen.json"}
 
 
 def save_finished(

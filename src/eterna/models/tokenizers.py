@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,6 +35,12 @@ def load_tokenizer(section: ModelSection) -> tuple[Any, list[str]]:
     if found.get("local_files_only"):
         notes.append(f"the Hub is not asked, or gives no answer: {section.name} comes from the local cache")
     return tokenizer, notes
+
+
+def tokenizer_digest(tokenizer: Any) -> str:
+    """12 hex digits that stand for a tokenizer's vocabulary and chat template, for signatures."""
+    known = json.dumps([sorted(tokenizer.get_vocab().items()), tokenizer.chat_template], ensure_ascii=True)
+    return hashlib.sha256(known.encode("ascii")).hexdigest()[:12]
 
 
 def _stops_of_model(source: str, found: dict[str, Any]) -> list[int]:

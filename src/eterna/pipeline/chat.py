@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,12 @@ from eterna.config import RunConfig
 from eterna.data import Encoder
 from eterna.errors import UserError
 from eterna.models import Generated, generate, load_finished
+from eterna.pipeline.inputs import prompt_room, read_world
 from eterna.pipeline.quiet import quiet_libraries
 from eterna.runs import RunFolder
 from eterna.seeding import seed_for
 from eterna.text import name_hint, shown
-from eterna.world import Context, Message, Turn, World, build_messages, find_world, fit_turns, load_world
+from eterna.world import Context, Message, Turn, World, build_messages, fit_turns
 from eterna.world.schema import PLAYER
 
 PARTS = ("npc", "place", "book")
@@ -41,28 +42,37 @@ class Conversation:
         self.context = changed(self.context, self.world, part, name)
 
     def reply(self, text: str, on_text: Callable[[str], None] | None = None) -> tuple[Generated, int]:
-        """Answer the player. Returns the reply and how many old turns did not fit the window."""
+        """Answer the player. Returns the reply and how many old turns did not fit the window.
+
+        Raises UserError for a text that is empty or too long; the conversation stays as it was.
+        """
+        if not text.strip():
+            raise UserError("there is nothing to answer", fix="say something")
         speaker = self.context.npc or "assistant"
-        self.turns.append(Turn(speaker=PLAYER, text=text))
-        ids, dropped = self.prompt()
+        turns = [*self.turns, Turn(speaker=PLAYER, text=text)]
+        prompt, dropped = self.prompt(turns)
         generation = self.config.generation
-        own = generation.model_copy(update={"seed": seed_for(generation.seed, speaker, f"{len(self.turns)}", text)})
-        answer = generate(self.model, self.tokenizer, ids, own, self.stop, on_text)
-        self.turns.append(Turn(speaker=speaker, text=answer.text or "…"))
+        own = generation.model_copy(update={"seed": seed_for(generation.seed, speaker, f"{len(turns)}", text)})
+        answer = generate(self.model, self.tokenizer, prompt, own, self.stop, on_text)
+        self.turns += [turns[-1], Turn(speaker=speaker, text=answer.text or "…")]
         return answer, dropped
 
-    def prompt(self) -> tuple[list[int], int]:
-        """Token ids of the conversation so far, waiting for an answer, and how many old turns did not fit."""
-        messages: list[Message] = (
-            build_messages(self.world, self.context, self.turns)
-            if self.world
-            else [
-                {"role": "user" if turn.speaker == PLAYER else "assistant", "content": turn.text} for turn in self.turns
-            ]
-        )
-        budget = self.config.data.max_length - self.config.generation.max_new_tokens
-        kept, dropped = fit_turns(messages, lambda some: len(self.encoder.prompt(some)), budget)
-        return self.encoder.prompt(kept), dropped
+    def prompt(self, turns: Sequence[Turn]) -> tuple[list[int], int]:
+        """Token ids of the prompt, and how many old turns were left out of it. Raises UserError where it cannot fit."""
+        if self.world:
+            messages = build_messages(self.world, self.context, turns)
+        else:
+            roles = ("user" if turn.speaker == PLAYER else "assistant" for turn in turns)
+            messages = [Message(role=role, content=turn.text) for role, turn in zip(roles, turns, strict=True)]
+        room = prompt_room(self.config)
+        kept, dropped = fit_turns(messages, lambda some: len(self.encoder.prompt(some)), room)
+        prompt = self.encoder.prompt(kept)
+        if len(prompt) > room:
+            raise UserError(
+                f"the message with its scene is {len(prompt)} tokens long, and {room} leave room for a reply",
+                fix="say it in fewer words",
+            )
+        return prompt, dropped
 
 
 def open_conversation(
@@ -72,7 +82,7 @@ def open_conversation(
     quiet_libraries()
     run = RunFolder.open(path)
     config = run.config()
-    world = load_world(find_world(config.world)) if config.world else None
+    world = read_world(config)
     chosen = {"npc": npc, "place": place, "book": book}
     if world:
         npc = chosen["npc"] = npc or next(iter(world.npcs), None)

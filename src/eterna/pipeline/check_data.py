@@ -10,10 +10,10 @@ from typing import Any
 from eterna.config import LoadedConfig
 from eterna.data import Copies, Copy, Encoded, Encoder, PreparedData, SourceReport, gather_sources, prepare_data
 from eterna.models import load_tokenizer
+from eterna.pipeline.inputs import read_world
 from eterna.pipeline.plan import check_vocabulary, load_shape
 from eterna.pipeline.quiet import quiet_libraries
 from eterna.text import plural
-from eterna.world import find_world, load_world
 
 BARS = 8  # rows of the histogram up to the window
 
@@ -100,8 +100,7 @@ def load_run_data(loaded: LoadedConfig) -> RunData:
     """Read and encode the data of a run file as training does; no weights are loaded. Raises UserError."""
     quiet_libraries()
     config = loaded.config
-    world = load_world(find_world(config.world)) if config.world else None
-    read, copies = gather_sources(config.data, config.training.seed, world)
+    read, copies = gather_sources(config.data, config.training.seed, read_world(config))
     shape = load_shape(config)
     tokenizer, notes = load_tokenizer(config.model)
     check_vocabulary(config, shape, tokenizer)

@@ -6,17 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from eterna.config import RunConfig
 from eterna.data import gather_again, prepare_data
 from eterna.errors import CanonError, RunError
 from eterna.evaluation import Breach
 from eterna.models import held_as, load_finished
+from eterna.pipeline.inputs import prompt_room, read_world, read_yardsticks
 from eterna.pipeline.measuring import Compared, Measurer, base_of
 from eterna.pipeline.quiet import quiet_libraries
 from eterna.reports import write_card, write_report
 from eterna.runs import RunFolder, Score
 from eterna.text import plural, shown
-from eterna.world import find_world, load_world
 
 
 @dataclass
@@ -25,8 +24,8 @@ class Evaluated:
 
     run: RunFolder
     scores: list[Score]
-    breaches: list[Breach]
-    """Rules of the canon that replies of the tuned model break."""
+    breaches: list[Breach] | None
+    """Rules of the canon that replies of the tuned model break; None where nothing was looked at."""
 
 
 def evaluate(path: Path) -> Evaluated:
@@ -39,11 +38,12 @@ def evaluate(path: Path) -> Evaluated:
     config = run.config()
     if not config.data.holds_out:
         raise RunError(f"the run in {path} has no held-out data", fix="add `data: eval:` and train again")
-    world = load_world(find_world(config.world)) if config.world else None
+    world = read_world(config)
+    yardsticks = read_yardsticks(config.evaluation, world)
     read = gather_again(config.data, config.training.seed, world)
     model, tokenizer = load_finished(run.final)
     data = prepare_data(read, config.data, tokenizer, config.evaluation.samples, prompt_room(config))
-    measurer = Measurer(config, world, read, data, tokenizer)
+    measurer = Measurer(config, world, yardsticks, read, data, tokenizer)
     tuned = measurer.measure(model, tempt=True)
     with base_of(config, model) as base:
         compared = measurer.compare(measurer.measure(base), tuned, held_as(model))
@@ -53,7 +53,7 @@ def evaluate(path: Path) -> Evaluated:
     return Evaluated(run, compared.scores, compared.breaches)
 
 
-def check_canon(breaches: Sequence[Breach]) -> None:
+def check_canon(breaches: Sequence[Breach] | None) -> None:
     """Raises CanonError naming every broken rule with the words that break it, where there is one."""
     if breaches:
         lines = [
@@ -67,9 +67,5 @@ def keep(run: RunFolder, compared: Compared) -> None:
     run.write_scores(compared.scores)
     run.write_replies(compared.rows)
     run.write_ratings(compared.agreements)
-    run.write_canon([breach.as_row() for breach in compared.breaches])
-
-
-def prompt_room(config: RunConfig) -> int:
-    """Longest prompt, in tokens, that leaves room for a reply in the window."""
-    return config.data.max_length - config.generation.max_new_tokens
+    found = compared.breaches
+    run.write_canon(None if found is None else [breach.as_row() for breach in found], compared.canon_untested)

@@ -5,18 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from eterna.errors import ConfigError
+from eterna.errors import ConfigError, UploadError
 
 
 def check_login(arguments: Any) -> None:
     """Find out before the first step whether an upload can work. Raises ConfigError."""
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.errors import HTTPError
 
     try:
         HfApi().whoami(token=arguments.hub_token)
-    except (HfHubHTTPError, OSError) as error:
-        first = str(error).strip().splitlines()[0]
+    except (HTTPError, OSError) as error:
+        first = _first_line(error)
         raise ConfigError(
             f"training.push_to_hub is true, but the Hub lets nobody in from here: {first[:200]}",
             fix="log in with `hf auth login`, or remove the setting",
@@ -24,15 +24,26 @@ def check_login(arguments: Any) -> None:
 
 
 def upload(final: Path, trainer: Any) -> str:
-    """Upload final/ to the repository the trainer has made. Returns its address."""
+    """Upload final/ to the repository the trainer has made. Returns its address. Raises UploadError."""
     from huggingface_hub import HfApi
+    from huggingface_hub.errors import HTTPError
 
     arguments = trainer.args
-    done = HfApi().upload_folder(
-        repo_id=trainer.hub_model_id,
-        folder_path=final,
-        token=arguments.hub_token,
-        revision=arguments.hub_revision,
-        commit_message=f"step {trainer.state.global_step}",
-    )
+    try:
+        done = HfApi().upload_folder(
+            repo_id=trainer.hub_model_id,
+            folder_path=final,
+            token=arguments.hub_token,
+            revision=arguments.hub_revision,
+            commit_message=f"step {trainer.state.global_step}",
+        )
+    except (HTTPError, OSError) as error:
+        raise UploadError(
+            f"the run is finished, but {final} was not uploaded: {_first_line(error)[:200]}\n"
+            f"    fix: hf upload {trainer.hub_model_id} {final}"
+        ) from error
     return str(done.repo_url)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

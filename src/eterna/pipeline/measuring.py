@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from hashlib import sha256
 from typing import Any
 
 from eterna.config import RunConfig
@@ -17,24 +17,24 @@ from eterna.evaluation import (
     agreement,
     answer_items,
     default_stride,
-    figures_of,
     find_breaches,
-    general_paragraphs,
-    language_of,
+    item_language,
     needs_replies,
     perplexity_scores,
     rating_scores,
-    read_ratings,
+    reply_figures,
     reply_values,
     sample_rows,
     score_health,
     score_items,
     score_replies,
     summarize,
+    unanswered_scores,
 )
-from eterna.models import Generated, held_as, keeps_base, load_model
+from eterna.models import Generated, held_as, keeps_base, load_model, tokenizer_digest
+from eterna.pipeline.inputs import Yardsticks
 from eterna.runs import Score
-from eterna.world import Canon, Context, Scene, Turn, World, build_messages, load_canon
+from eterna.world import Context, Scene, Turn, World, build_messages
 from eterna.world.schema import PLAYER
 
 
@@ -53,35 +53,39 @@ class Compared:
     """Base against tuned."""
 
     scores: list[Score]
-    breaches: list[Breach]
+    breaches: list[Breach] | None
+    """Rules of the canon that the tuned model's replies break; None where nothing was looked at."""
     rows: list[dict[str, Any]]
     """Items with both replies, for replies.jsonl."""
     agreements: list[dict[str, Any]]
     """How far people agree in their ratings, for ratings.json; empty where none were given."""
+    canon_untested: str | None = None
+    """Why nothing was looked at."""
 
 
 class Measurer:
     """Measures models on the held-out data of one run."""
 
     def __init__(
-        self, config: RunConfig, world: World | None, read: Sequence[ReadSource], data: PreparedData, tokenizer: Any
+        self,
+        config: RunConfig,
+        world: World | None,
+        yardsticks: Yardsticks,
+        read: Sequence[ReadSource],
+        data: PreparedData,
+        tokenizer: Any,
     ) -> None:
         self.config = config
         self.world = world
+        self.yardsticks = yardsticks
         self.data = data
         self.tokenizer = tokenizer
         self.window = config.data.max_length
         self.batch = config.training.per_device_eval_batch_size
         trained = [example for source in read if source.part == "train" for example in source.content.examples]
         self.background = Background.of(trained, world.revelaciones if world else {})
-        self.canon = load_canon(Path(config.evaluation.canon)) if config.evaluation.canon else None
-        if self.canon is None:
-            self.canon = world.canon if world else Canon()
         self.encoder = Encoder(tokenizer)
-        self.general = [
-            self.encoder.text(name, text, name)
-            for name, text in general_paragraphs(Path(config.evaluation.general) if config.evaluation.general else None)
-        ]
+        self.general = [self.encoder.text(name, text, name) for name, text in yardsticks.general]
         self.first: dict[str, float] = {}
 
     def during(self, model: Any, step: int) -> tuple[dict[str, float], list[dict[str, Any]], list[ItemLoss]]:
@@ -99,7 +103,7 @@ class Measurer:
         if needs_replies(wanted):
             scored = items[: settings.during_training.samples]
             texts = [reply.text for reply in replies[: len(scored)]]
-            figures |= figures_of(reply_values(wanted, scored, texts, self.background))
+            figures |= reply_figures(wanted, scored, texts, self.background)
         if step == 0 or not self.first:
             self.first = dict(figures)
         return figures, sample_rows(items[: settings.probes], replies, step), losses
@@ -122,11 +126,10 @@ class Measurer:
 
     def temptations(self) -> list[Item]:
         """Each question of the canon's bans put to each NPC, where they are usually found."""
-        assert self.canon is not None
         if self.world is None:
             return []
         items = []
-        for ban in self.canon.never:
+        for ban in self.yardsticks.canon.never:
             for number, question in enumerate(ban.ask, start=1):
                 for npc in self.world.npcs.values():
                     context = Context(npc.id, npc.place)
@@ -138,44 +141,56 @@ class Measurer:
 
     def compare(self, base: Measured, tuned: Measured, held: str) -> Compared:
         """Scores with intervals, broken rules of the canon, and both replies of every item."""
-        config = self.config
+        metrics, vocabulary = self.config.evaluation.metrics, f"tokenizer:{tokenizer_digest(self.tokenizer)}"
         scores = [
             score
-            for score in perplexity_scores(base.losses, tuned.losses, self._perplexity_signature(held))
-            if "perplexity" in config.evaluation.metrics
+            for score in perplexity_scores(base.losses, tuned.losses, self._perplexity_signature(held), vocabulary)
+            if "perplexity" in metrics
         ]
         items = self.data.items[: len(tuned.replies)]
         texts = [reply.text for reply in base.replies], [reply.text for reply in tuned.replies]
-        if items:
-            signed = self._reply_signature(held, len(items))
-            scores += score_replies(config.evaluation.metrics, items, *texts, self.background, signed)
+        made = self._reply_signature(held, items)
+        if not items:
+            scores += unanswered_scores(metrics, made)
+        else:
+            scores += score_replies(metrics, items, *texts, self.background, made)
             scores += score_health(
                 *texts,
                 [item.reference for item in items],
                 [item.group for item in items],
                 [reply.stopped for reply in base.replies],
                 [reply.stopped for reply in tuned.replies],
-                sorted({item.scene.language or language_of(item.reference) for item in items}),
+                sorted({item_language(item) for item in items}),
                 self.background.training,
+                made,
+                f"trained-on:{self.background.digest}",
             )
         scores += [
             replace(score, metric="general_perplexity")
-            for score in perplexity_scores(base.general, tuned.general, self._general_signature(held))
+            for score in perplexity_scores(base.general, tuned.general, self._general_signature(held), vocabulary)
             if score.metric == "perplexity"
         ]
-        ratings = read_ratings(Path(config.evaluation.ratings)) if config.evaluation.ratings else []
-        scores += rating_scores(ratings) if ratings else []
+        ratings = self.yardsticks.ratings
+        scores += rating_scores(ratings, self.yardsticks.ratings_sha256) if ratings else []
         agreements = []
         for criterion in dict.fromkeys(rating.criterion for rating in ratings):
             found = agreement(ratings, criterion)
             agreements.append({"criterion": criterion, "verdict": found.verdict, **asdict(found)})
-        return Compared(scores, self._breaches(items, tuned), self._rows(items, base, tuned), agreements)
+        untested = self._why_untested(tuned)
+        breaches = None if untested else self._breaches(items, tuned)
+        return Compared(scores, breaches, self._rows(items, base, tuned), agreements, untested)
+
+    def _why_untested(self, tuned: Measured) -> str | None:
+        if not (self.yardsticks.canon.never or self.background.revelaciones):
+            return "no rule was given, by a world or by evaluation.canon"
+        if not (tuned.replies or tuned.tempted):
+            return "no reply was generated to hold against it"
+        return None
 
     def _breaches(self, items: Sequence[Item], tuned: Measured) -> list[Breach]:
-        assert self.canon is not None
         told = [(item.id, reply.text, item.scene.known) for item, reply in zip(items, tuned.replies, strict=True)]
         told += [(item.id, reply.text, ()) for item, reply in zip(self.temptations(), tuned.tempted, strict=False)]
-        return find_breaches(self.canon, self.background.revelaciones, told)
+        return find_breaches(self.yardsticks.canon, self.background.revelaciones, told)
 
     def _rows(self, items: Sequence[Item], base: Measured, tuned: Measured) -> list[dict[str, Any]]:
         metrics = self.config.evaluation.metrics
@@ -212,14 +227,17 @@ class Measurer:
         )
 
     def _general_signature(self, held: str) -> str:
-        name = self.config.evaluation.general or "eterna:general"
-        return f"general-ppl|{self._windows()}|held:{held}|text:{name}|ci:bootstrap1000,by-paragraph,seed12345|v1"
+        text = f"text:{self.yardsticks.general_sha256[:12]}"
+        drawn = "ci:bootstrap1000,by-paragraph,seed12345"
+        return f"general-ppl|{self._windows()}|held:{held}|{text}|{drawn}|{_versions()}|v1"
 
-    def _reply_signature(self, held: str, count: int) -> str:
+    def _reply_signature(self, held: str, items: Sequence[Item]) -> str:
         generation = self.config.generation
+        asked = repr([(item.id, item.messages, item.reference) for item in items])
+        which = f"{len(items)},{sha256(asked.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
         return (
             f"gen:max{generation.max_new_tokens},t{generation.temperature:g},p{generation.top_p:g},"
-            f"seed{generation.seed},batch{self.batch}|items:{count}|held:{held}|{self._data_signature()}|{_versions()}"
+            f"seed{generation.seed},batch{self.batch}|items:{which}|held:{held}|{self._data_signature()}|{_versions()}"
         )
 
     def _windows(self) -> str:
@@ -227,14 +245,20 @@ class Measurer:
 
 
 @contextmanager
-def base_of(config: RunConfig, tuned: Any) -> Iterator[Any]:
-    """The model that training began with, beside the tuned one in memory: adapters off, or loaded again."""
+def base_of(config: RunConfig, tuned: Any, precision: str = "fp32") -> Iterator[Any]:
+    """The model that training began with, beside the tuned one in memory: adapters off, or loaded again.
+
+    It is held as the tuned one is. precision: what layers in 4 bits multiply in.
+    """
     if config.lora and keeps_base(config.lora):
         with tuned.disable_adapter():
             yield tuned
         return
-    section = config.model.model_copy(update={"quantization": "nf4" if held_as(tuned) == "nf4" else "none"})
-    base = load_model(section, "fp32", config.training.seed, train_all=True)
+    held = held_as(tuned)
+    alike = {"quantization": "nf4"} if held.startswith("nf4") else {"quantization": "none", "dtype": held}
+    base = load_model(
+        config.model.model_copy(update=alike), precision, config.training.seed, train_all=config.lora is None
+    )
     yield base.to(next(tuned.parameters()).device)
 
 

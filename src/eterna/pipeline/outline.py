@@ -11,6 +11,7 @@ from eterna.errors import Problem, UnavailableError
 from eterna.models import Precision
 from eterna.models.known import known_shape
 from eterna.pipeline.fits import free_memory
+from eterna.pipeline.inputs import read_world, read_yardsticks
 from eterna.pipeline.plan import (
     count_steps,
     load_shape,
@@ -23,7 +24,6 @@ from eterna.pipeline.plan import (
 )
 from eterna.pipeline.sizing import Size, describe_memory, measure_size
 from eterna.text import plural
-from eterna.world import find_world, load_world
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -51,7 +51,8 @@ def _show_partly(loaded: LoadedConfig, console: Console) -> None:
         precision = Precision(config.training.precision, "asked for")
     # fp16 is refused by transformers itself where there is no GPU; nothing below depends on it.
     arguments = build_arguments(config.training, "fp32" if missing else precision.name, config.data.holds_out)
-    world = load_world(find_world(config.world)) if config.world else None
+    world = read_world(config)
+    read_yardsticks(config.evaluation, world)
     read, copies = gather_sources(config.data, config.training.seed, world)
     try:
         shape = load_shape(config)

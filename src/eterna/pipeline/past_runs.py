@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from eterna.config import RunConfig
+from eterna.config import method_of
 from eterna.errors import UserError
-from eterna.pipeline.train import flat
+from eterna.pipeline.records import flat
 from eterna.runs import SYSTEMS, RunFolder, Score
 
 
@@ -56,13 +56,6 @@ def read_line(run: RunFolder) -> RunLine:
     state, step = str(status.get("state", "unknown")), status.get("step")
     base, tuned = perplexity.get("base"), perplexity.get("tuned")
     return RunLine(name, path, state, step, config.model.name, method_of(config), base, tuned, when)
-
-
-def method_of(config: RunConfig) -> str:
-    """How the model was trained, in two words."""
-    if config.lora:
-        return f"{'QLoRA' if config.model.quantization == 'nf4' else 'LoRA'} r={config.lora.r}"
-    return "from random weights" if config.model.init == "random" else "full fine-tuning"
 
 
 def last_written(run: RunFolder) -> str:

@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eterna.config import LoadedConfig, RunConfig
+from eterna.config import LoadedConfig, RunConfig, method_of
 from eterna.data import PreparedData, ReadSource, SourceReport, gather_sources, prepare_data
 from eterna.errors import ConfigError, ModelError
 from eterna.models import Precision, choose_precision, find_model, load_tokenizer
 from eterna.models.loading import check_weights, hub_options, readable_failure
 from eterna.pipeline.hub import check_login
+from eterna.pipeline.inputs import Yardsticks, prompt_room, read_world, read_yardsticks
 from eterna.pipeline.sizing import Size, describe_memory, measure_size
 from eterna.seeding import order_of_epoch
 from eterna.text import plural
-from eterna.world import World, find_world, load_world
+from eterna.world import World
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,6 +31,7 @@ class Plan:
     loaded: LoadedConfig
     tokenizer: Any
     world: World | None
+    yardsticks: Yardsticks
     read: list[ReadSource]
     data: PreparedData
     precision: Precision
@@ -63,21 +65,21 @@ def make_plan(loaded: LoadedConfig) -> Plan:
     arguments = build_arguments(config.training, precision.name, config.data.holds_out)
     if arguments.push_to_hub:
         check_login(arguments)
-    world = load_world(find_world(config.world)) if config.world else None
+    world = read_world(config)
+    yardsticks = read_yardsticks(config.evaluation, world)
     # Before the model's files, which may have to come over the network.
     read, copies = gather_sources(config.data, config.training.seed, world)
     shape = load_shape(config)
     tokenizer, notes = load_tokenizer(config.model)
     check_vocabulary(config, shape, tokenizer)
-    room = config.data.max_length - config.generation.max_new_tokens
-    data = prepare_data(read, config.data, tokenizer, count_items(config), room)
+    data = prepare_data(read, config.data, tokenizer, count_items(config), prompt_room(config))
     size = measure_size(config, shape, arguments, precision.name)
     steps = count_steps(config, [example.id for example in data.train], data.weights, arguments)
     if steps < 1:
         raise ConfigError("the run would make no optimizer step", fix="raise training.num_train_epochs or max_steps")
     rates = plan_schedule(arguments, steps)
     notes = [*loaded.notes, *notes, *data.notes, *size.notes, *copies.notes(config.data)]
-    return Plan(loaded, tokenizer, world, read, data, precision, arguments, steps, rates, size, notes)
+    return Plan(loaded, tokenizer, world, yardsticks, read, data, precision, arguments, steps, rates, size, notes)
 
 
 def count_items(config: RunConfig) -> int:
@@ -115,17 +117,24 @@ def check_vocabulary(config: RunConfig, shape: Any, tokenizer: Any) -> None:
 
 
 def count_steps(config: RunConfig, ids: Sequence[str], weights: Sequence[float], arguments: Any) -> int:
-    """Optimizer steps of the run, over all processes, as transformers counts them. ids, weights: of the examples."""
+    """Optimizer steps of the run, over all processes, as transformers counts them. ids, weights: of the examples.
+
+    Raises ConfigError where an epoch holds no batch: transformers would stop at once and save the base as finished.
+    """
     training = config.training
-    if training.max_steps > 0:
-        return training.max_steps
     examples = len(order_of_epoch(ids, weights, 0, 0))
     whole = math.floor if arguments.dataloader_drop_last else math.ceil
-    batches: int = whole(whole(examples / training.per_device_train_batch_size) / arguments.world_size)
+    batches: int = whole(whole(examples / arguments.train_batch_size) / arguments.world_size)
     if arguments.dataloader_drop_last and arguments.train_sampling_strategy == "batch_rebalance":
         batches -= batches % training.gradient_accumulation_steps  # it drops whole steps
     if not batches:
-        return 0
+        raise ConfigError(
+            f"the run would make no optimizer step: {plural(examples, 'example')} a pass are fewer than a batch, and"
+            " training.dataloader_drop_last leaves an incomplete one out",
+            fix="lower training.per_device_train_batch_size, or remove dataloader_drop_last",
+        )
+    if training.max_steps > 0:
+        return training.max_steps
     steps_per_epoch = max(1, math.ceil(batches / training.gradient_accumulation_steps))
     return math.ceil(steps_per_epoch * training.num_train_epochs)
 
@@ -152,13 +161,8 @@ def print_lines(lines: Sequence[tuple[str, str]], console: Console) -> None:
 
 def model_line(config: RunConfig, size: Size) -> str:
     """Name, size, share that is trained and how."""
-    method = f"LoRA r={config.lora.r}" if config.lora else "full fine-tuning"
-    if config.lora and config.model.quantization != "none":
-        method = f"Q{method} on {config.model.quantization}"
-    if config.model.init == "random":
-        method = "from random weights"
     share = f"{size.trained:,} trained ({size.trained / size.parameters:.2%})"
-    return f"{config.model.name}: {size.parameters:,} parameters, {share}, {method}"
+    return f"{config.model.name}: {size.parameters:,} parameters, {share}, {method_of(config)}"
 
 
 def _source_line(report: SourceReport) -> str:

@@ -107,7 +107,7 @@ def config_differences(old: RunConfig, new: RunConfig) -> list[str]:
     """Settings that would change the weights of a resumed run, one line each."""
     lines = []
     before, after = old.model_dump(mode="json"), new.model_dump(mode="json")
-    for section in before.keys() - FREE_TO_CHANGE:
+    for section in sorted(before.keys() - FREE_TO_CHANGE):
         left, right = before[section], after[section]
         if section == "training":
             left = {key: value for key, value in left.items() if key not in FREE_IN_TRAINING}
@@ -127,10 +127,7 @@ def check_same_data(run: RunFolder, plan: Plan) -> None:
     """Refuse to resume on data that changed since the run began."""
     before = {(item["part"], item["name"]): item["sha256"] for item in run.data().get("sources", [])}
     now = {(report.part, report.name): report.sha256 for report in plan.data.reports}
-    policies = (plan.config.data.leaks, plan.config.data.near_leaks)
-    # Where leaks are taken out of training, what is held out decides what is trained.
-    parts = ("train", "eval") if "remove" in policies else ("train",)
-    changed = [name for (part, name), sha in now.items() if part in parts and before.get((part, name)) != sha]
+    changed = [name for (part, name), sha in now.items() if before.get((part, name)) != sha]
     if changed:
         raise RunError(
             Problem(

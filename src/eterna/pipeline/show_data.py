@@ -51,8 +51,10 @@ def show_data(
 ) -> list[ShownExample]:
     """The example `wanted`, by its id or its number from 1; else the first `count` of the part.
 
-    Raises UserError for an example that does not exist, and for data that training would refuse.
+    Raises UserError for an example or part that does not exist, and for data that training would refuse.
     """
+    if part == "eval" and not loaded.config.data.eval:
+        raise UserError("data.eval is empty", fix="name held-out data there, or leave --part eval out")
     data = load_run_data(loaded)
     examples = data.prepared.train if part == "train" else data.prepared.eval
     left_out = data.prepared.left_out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from eterna.pipeline.measuring import Measurer, base_of
 from eterna.pipeline.outline import show_outline
 from eterna.pipeline.plan import Plan, make_plan, show_plan
 from eterna.pipeline.quiet import quiet_libraries
+from eterna.pipeline.records import flat, track_result, world_record
 from eterna.pipeline.resuming import check_same_data, check_same_processes, find_checkpoint
 from eterna.reports import write_card, write_report
 from eterna.runs import RunFolder, Score, environment_record
@@ -25,8 +26,6 @@ from eterna.tracking import Trackers, open_trackers
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-    from eterna.world import World
 
 
 @dataclass
@@ -37,8 +36,8 @@ class Trained:
     scores: list[Score]
     exit_code: int
     """0, or 130 / 143 when a signal stopped it with a checkpoint saved."""
-    breaches: list[Breach] = field(default_factory=list)
-    """Rules of the canon that replies of the tuned model break."""
+    breaches: list[Breach] | None = None
+    """Rules of the canon that replies of the tuned model break; None where nothing was looked at."""
 
     @cached_property
     def _loaded(self) -> tuple[Any, Any]:
@@ -108,24 +107,55 @@ class _Training:
         self.model = model
         self.console = console
         self.is_main = plan.arguments.process_index == 0
-        self.measurer = Measurer(plan.config, plan.world, plan.read, plan.data, plan.tokenizer)
+        self.measurer = Measurer(plan.config, plan.world, plan.yardsticks, plan.read, plan.data, plan.tokenizer)
         self.choice = Choice(run, plan.config.evaluation.best)
         self.base: list[ItemLoss] | None = None
         self.latest: list[ItemLoss] | None = None
         self.latest_step = -1
-        self.breaches: list[Breach] = []
+        self.breaches: list[Breach] | None = None
+        self.trackers = Trackers(self.say)
 
     def go(self, checkpoint: Path | None) -> Trained:
-        from eterna.training import EternaTrainer, Interrupt, Progress, Recorder
+        from eterna.training import Interrupt
+
+        interrupt, state, step = Interrupt(), "failed", step_of(checkpoint)
+        if self.is_main:
+            self._begin(checkpoint)
+        try:
+            self._open_trackers(checkpoint)
+            trainer = self._build(checkpoint, interrupt)
+            try:
+                with interrupt:
+                    self._train(trainer, checkpoint)
+                scores = [] if interrupt.received else self._finish(trainer)
+                state = "interrupted" if interrupt.received else "finished"
+            finally:
+                step = trainer.state.global_step
+                self.progress.close()
+        finally:
+            if self.is_main:
+                self.run.write_status(state, step)
+                if state == "finished":
+                    write_card(self.run)
+                    write_report(self.run)
+                    track_result(self.plan, self.run, self.trackers, scores, step)
+            self.trackers.close(state)
+        if interrupt.received and self.is_main:
+            self.say(f"stopped at step {step}, {self._saved(step)}")
+        if state == "finished" and self.is_main and self.plan.arguments.push_to_hub:
+            self.say(f"uploaded to {upload(self.run.final, trainer)}")
+        return Trained(self.run, scores, interrupt.exit_code, self.breaches)
+
+    def _build(self, checkpoint: Path | None, interrupt: Any) -> Any:
+        """The trainer with its callbacks."""
+        from eterna.training import EternaTrainer, Progress, Recorder
 
         config, arguments = self.config, self.plan.arguments
         # Inside Trainer, where the model already is on its device, or shared out over several.
         arguments.eval_on_start = checkpoint is None and config.data.holds_out
-        trackers = self._open(checkpoint)
-        recorder = Recorder(self.run, trackers)
+        recorder = Recorder(self.run, self.trackers)
         asked = config.training.model_extra or {}
-        progress = Progress(self.console, recorder, live=not asked.get("disable_tqdm"))
-        interrupt = Interrupt()
+        self.progress = Progress(self.console, recorder, live=not asked.get("disable_tqdm"))
         trainer = EternaTrainer(
             self.model,
             arguments,
@@ -133,28 +163,19 @@ class _Training:
             self.plan.data.train,
             self.plan.data.weights,
             self._evaluate if config.data.holds_out else None,
-            callbacks=[recorder, progress, interrupt, *self._early_stopping()],
+            callbacks=[recorder, self.progress, interrupt, *self._early_stopping()],
         )
-        self.trackers = trackers
         recorder.meter = lambda: (trainer.training_clock(), trainer.tokens_seen)
-        state = "failed"
-        try:
-            with interrupt:
-                self._train(trainer, checkpoint)
-            scores = [] if interrupt.received else self._finish(trainer)
-            state = "interrupted" if interrupt.received else "finished"
-        finally:
-            progress.close()
-            if self.is_main:
-                self.run.write_status(state, trainer.state.global_step)
-                if state == "finished":
-                    write_card(self.run)
-                    write_report(self.run)
-                    self._track_result(scores, trainer.state.global_step)
-            trackers.close(state)
-        if interrupt.received and self.is_main:
-            self.say(f"stopped at step {trainer.state.global_step}, checkpoint saved; go on with --resume")
-        return Trained(self.run, scores, interrupt.exit_code, self.breaches)
+        return trainer
+
+    def _saved(self, step: int) -> str:
+        """What an interrupted run can go on from: a signal after the last step comes too late for a checkpoint."""
+        checkpoints = self.run.checkpoints()
+        if not checkpoints:
+            return "no checkpoint was saved yet; --resume begins it again"
+        newest = step_of(checkpoints[-1])
+        saved = "checkpoint saved" if newest == step else f"the newest checkpoint is of step {newest}"
+        return f"{saved}; go on with --resume"
 
     def say(self, line: str) -> None:
         self.console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -166,24 +187,30 @@ class _Training:
         patience, threshold = settings.early_stopping_patience, settings.early_stopping_threshold
         return [EarlyStoppingCallback(patience, threshold)] if patience else []
 
-    def _open(self, checkpoint: Path | None) -> Trackers:
-        from eterna.training import thin_schedule
-
-        config = self.config
-        if not self.is_main:
-            return Trackers(self.say)
-        if not self.run.is_used():
+    def _begin(self, checkpoint: Path | None) -> None:
+        """The run folder's first records, or those of the run that goes on."""
+        if self.run.is_used():
+            self.run.write_config(self.plan.loaded)
+        else:
             self.run.start(
                 self.plan.loaded,
                 environment_record(),
                 self.plan.data.record(self.plan.tokenizer.chat_template) | world_record(self.plan.world),
             )
             self.run.write_skipped(row for source in self.plan.read for row in source.skipped_rows())
-        self.run.drop_after(int(checkpoint.name.rpartition("-")[2]) if checkpoint else -1)
-        self.run.write_status("running", 0)
+        self.run.drop_after(step_of(checkpoint) if checkpoint else -1)
+        self.run.write_status("running", step_of(checkpoint))
+
+    def _open_trackers(self, checkpoint: Path | None) -> None:
+        """In the main process alone: the others log nothing."""
+        from eterna.training import thin_schedule
+
+        if not self.is_main:
+            return
+        config = self.config
         folder = Path(config.tracking.tensorboard_dir or self.run.path / "logs")
         name = (config.training.model_extra or {}).get("run_name") or config.name
-        trackers = open_trackers(config.training.report_to, folder, name, config.tracking, self.say)
+        trackers = self.trackers = open_trackers(config.training.report_to, folder, name, config.tracking, self.say)
         if checkpoint is None and self.plan.rates:
             points = thin_schedule(self.plan.rates)
             self.run.write_schedule(points)
@@ -192,19 +219,19 @@ class _Training:
         trackers.log_parameters(flat(self.plan.loaded.resolved()) | hashes)
         for name in ("resolved.yaml", "data.json", "environment.json"):
             trackers.log_file(self.run.path / name)
-        return trackers
 
     def _train(self, trainer: Any, checkpoint: Path | None) -> None:
         import transformers
 
+        from eterna.training import tokens_at
+
         if checkpoint:
             self.say(f"resuming from {checkpoint}")
             rows = self.run.metrics()
-            trained = [row for row in rows if "train/tokens" in row]
-            trainer.tokens_seen = int(trained[-1]["train/tokens"]) if trained else 0
+            trainer.tokens_seen = tokens_at(checkpoint, rows)
             first = next((row for row in rows if row["step"] == 0), {})
             self.measurer.first = {name[5:]: value for name, value in first.items() if name.startswith("eval/")}
-            self.choice.go_on_from(int(checkpoint.name.rpartition("-")[2]))
+            self.choice.go_on_from(step_of(checkpoint))
         # The random state at the first step must not depend on what was done before it.
         # Each process draws its own dropout.
         transformers.set_seed(self.config.training.seed + self.plan.arguments.process_index)
@@ -246,49 +273,22 @@ class _Training:
             self.say(self.choice.decide(best, step))
         elif best is not None:
             self.say(f"checkpoint-{best} is the best and becomes the final model")
-        model = trainer.accelerator.unwrap_model(trainer.model)
+        model = trainer.bare_model()
+        if trainer.accelerator.mixed_precision != "no":
+            self.latest = self.base = None  # measured in the arithmetic of training, which the base alone would lack
         stop = Encoder(self.plan.tokenizer).stop_tokens(model.generation_config)
         save_finished(model, self.plan.tokenizer, self.run.final, stop, config.generation.max_new_tokens, self.is_main)
-        if self.plan.arguments.push_to_hub:
-            self.say(f"uploaded to {upload(self.run.final, trainer)}")
         if not config.data.holds_out:
             return []
         tuned = self.measurer.measure(model, self.latest, tempt=True)
-        with base_of(config, model) as base:
+        with base_of(config, model, self.plan.precision.name) as base:
             compared = self.measurer.compare(self.measurer.measure(base, self.base), tuned, held_as(model))
         if self.is_main:
             keep(self.run, compared)
         self.breaches = compared.breaches
         return compared.scores
 
-    def _track_result(self, scores: list[Score], step: int) -> None:
-        """What only a finished run has: scores as metrics, its files, and the model for a registry."""
-        figures = {
-            f"score/{one.metric}/{one.system}": one.value for one in scores if one.value is not None and not one.part
-        }
-        self.trackers.log_metrics(step, figures)
-        for path in (self.run.path / name for name in ("samples.jsonl", "metrics.jsonl", "scores.json", "report.html")):
-            if path.is_file():
-                self.trackers.log_file(path)
-        trained_on = (report.sha256 for report in self.plan.data.reports if report.part == "train")
-        tags = {"run": self.config.name, "base_model": self.config.model.name, "data_sha256": "+".join(trained_on)}
-        self.trackers.register_model(self.run.final, tags)
 
-
-def world_record(world: World | None) -> dict[str, Any]:
-    """What data.json keeps of the world."""
-    if world is None:
-        return {}
-    return {"world": {"id": world.id, "title": world.title, "licence": world.licence, "languages": world.languages}}
-
-
-def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as dotted names; a table whose keys are no names, such as patterns of layers, is one value."""
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, dict) and all(str(inner).isidentifier() for inner in value):
-            found |= flat(value, f"{name}.")
-        else:
-            found[name] = value
-    return found
+def step_of(checkpoint: Path | None) -> int:
+    """The optimizer step in a checkpoint's name; 0 without one."""
+    return int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0

@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+from eterna.config import ModelSection, method_of
 from eterna.files import write_whole
 from eterna.reports.page import load_templates, python_lines
 from eterna.reports.signs import fixed
@@ -21,9 +22,10 @@ def write_card(run: RunFolder) -> Path:
     templates = load_templates(escape=False)  # Markdown
     templates.filters["cell"] = _cell
     text = templates.get_template("card.md.jinja").render(
-        head=_head(config.model.name, adapter, world),
+        head=_head(config.model, adapter, world),
         name=config.name,
-        method=f"LoRA adapter, rank {config.lora.r}," if config.lora else "Full fine-tuning",
+        method=method_of(config),
+        random=config.model.init == "random",
         base=config.model.name,
         eterna=run.environment().get("eterna"),
         sources=sources,
@@ -31,6 +33,7 @@ def write_card(run: RunFolder) -> Path:
         others=any(not str(source["name"]).startswith("world:") for source in sources),
         rows=[row for row in score_rows(run.scores()) if all(_has_value(score) for score in row.cells.values())],
         breaches=run.canon(),
+        canon_untested=run.canon_untested(),
         python=python_lines(Path("final"), adapter),
     )
     path = run.final / "README.md"
@@ -50,14 +53,15 @@ def _cell(score: Score, decimals: int) -> str:
     return f"{value} [{fixed(score.low, decimals)}, {fixed(score.high, decimals)}]"
 
 
-def _head(base: str, adapter: bool, world: dict[str, Any] | None) -> str:
-    """The card's YAML for the Hub. A local base model has no name there, so it is left out."""
+def _head(base: ModelSection, adapter: bool, world: dict[str, Any] | None) -> str:
+    """The card's YAML for the Hub. A local base model has no name there, random weights no base: both are left out."""
     from ruamel.yaml import YAML
 
     values: dict[str, Any] = {"pipeline_tag": "text-generation", "tags": ["eterna", "npc", "narrative"]}
     values["library_name"] = "peft" if adapter else "transformers"
-    if base.count("/") == 1 and not base.startswith((".", "/", "~")):
-        values["base_model"] = base
+    local = base.name.startswith((".", "/", "~")) or Path(base.name).exists()
+    if base.name.count("/") == 1 and not local and base.init == "pretrained":
+        values["base_model"] = base.name
     if world:
         values |= {"license": str(world["licence"]).lower(), "language": list(world["languages"])}
     out = io.StringIO()

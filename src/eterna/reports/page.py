@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eterna.config import RunConfig
+from eterna.config import RunConfig, method_of
 from eterna.errors import UserError
 from eterna.files import read_text, write_whole
 from eterna.reports.curves import draw_all
@@ -45,7 +45,8 @@ def build_report(run: RunFolder) -> str:
     scores = run.scores()
     rows = score_rows(scores)
     main, health = split_rows(rows)
-    probes = probes_of(run.samples())
+    best = run.best()
+    probes = probes_of(run.samples(), best.get("kept"))
     planned = [{"step": step, "plan/learning_rate": rate} for step, rate in run.schedule()]
     charts = draw_all([*run.metrics(), *planned])
     path = _near(run.path)
@@ -62,9 +63,10 @@ def build_report(run: RunFolder) -> str:
             score_rows=main,
             health_rows=health,
             slice_rows=slice_rows(scores),
-            best=run.best(),
+            best=best,
             ratings=run.ratings(),
             breaches=run.canon(),
+            canon_untested=run.canon_untested(),
             weakest=weakest_replies(run.replies()),
             charts=[(chart, Markup(chart.svg or "")) for chart in charts],  # noqa: S704
             probes=probes[:MAX_PROBES],
@@ -109,7 +111,7 @@ def _facts(run: RunFolder, config: RunConfig | None) -> list[tuple[str, str]]:
     facts = []
     if config:
         facts.append(("Model", config.model.name))
-        facts.append(("Method", f"LoRA, rank {config.lora.r}" if config.lora else "full fine-tuning"))
+        facts.append(("Method", method_of(config)))
     status = run.status()
     known = STATES.get(str(status.get("state")), "The run's state is recorded as “{state}”, step {step}.")
     state = known.format(state=status.get("state"), step=status.get("step")) if status else "No status was recorded."

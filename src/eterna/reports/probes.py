@@ -40,24 +40,29 @@ class Probe:
     reference: str | None
     base: Reply | None
     tuned: Reply | None
-    between: list[Reply]
+    others: list[Reply]
+    """Of the other steps."""
 
 
-def probes_of(samples: Iterable[dict[str, Any]]) -> list[Probe]:
-    """Samples gathered by probe, in the order the probes first appear."""
+def probes_of(samples: Iterable[dict[str, Any]], kept: int | None = None) -> list[Probe]:
+    """Samples gathered by probe, in the order the probes first appear.
+
+    kept: the step whose weights became the final model; the last one where None.
+    """
     gathered: dict[str, dict[int, dict[str, Any]]] = {}
     for sample in samples:
         gathered.setdefault(str(sample.get("probe", "")), {})[int(sample.get("step", 0))] = sample
-    return [_probe(name, by_step) for name, by_step in gathered.items()]
+    return [_probe(name, by_step, kept) for name, by_step in gathered.items()]
 
 
-def _probe(name: str, by_step: dict[int, dict[str, Any]]) -> Probe:
+def _probe(name: str, by_step: dict[int, dict[str, Any]], kept: int | None) -> Probe:
     latest = by_step[max(by_step)]
     turns = [message for message in latest.get("messages") or [] if isinstance(message, dict)]
     system = [_turn(message) for message in turns if message.get("role") == "system"]
     spoken = [_turn(message) for message in turns if message.get("role") != "system"]
     replies = [_reply(step, by_step[step]) for step in sorted(by_step)]
     trained = [reply for reply in replies if reply.step > 0]
+    tuned = next((reply for reply in trained if reply.step == kept), trained[-1] if trained else None)
     return Probe(
         title=str(latest.get("title") or name or "Untitled probe"),
         system=system,
@@ -65,8 +70,8 @@ def _probe(name: str, by_step: dict[int, dict[str, Any]]) -> Probe:
         last=spoken[-1] if spoken else None,
         reference=str(latest.get("reference") or "") or None,
         base=next((reply for reply in replies if reply.step == 0), None),
-        tuned=trained[-1] if trained else None,
-        between=trained[:-1],
+        tuned=tuned,
+        others=[reply for reply in trained if reply is not tuned],
     )
 
 

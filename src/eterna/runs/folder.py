@@ -10,10 +10,10 @@
     scores.json         base against tuned
     replies.jsonl       one row per scored item: {"item": .., "messages": [..], "base": .., "tuned": .., "scores": ..}
     ratings.json        how far people agree in their ratings
-    canon.json          rules of the canon that replies of the tuned model break
+    canon.json          rules of the canon that replies of the tuned model break; null where nothing was looked at
     best.json           the composite of each evaluation, and which checkpoint was kept
     skipped.jsonl       rows left out by data.skip_bad: {"file": .., "line": .., "problem": .., "row": ..}
-    status.json         running | finished | stopped, and the last step
+    status.json         running | finished | interrupted | failed, and the last step
     report.html         all of it on one page
     checkpoint-N/       as transformers writes it
     final/              model and tokenizer, loaded by plain transformers and PEFT
@@ -80,9 +80,13 @@ class RunFolder:
     def start(self, loaded: LoadedConfig, environment: dict[str, Any], data: dict[str, Any]) -> None:
         """Write what is known before the first step."""
         self.path.mkdir(parents=True, exist_ok=True)
-        write_whole(self.path / "run.yaml", loaded.text)
         write_json(self.path / "environment.json", {"format": FORMAT, **environment})
         write_json(self.path / "data.json", {"format": FORMAT, **data})
+        self.write_config(loaded)
+
+    def write_config(self, loaded: LoadedConfig) -> None:
+        """Replace run.yaml and resolved.yaml: a resumed run may evaluate and save by other settings."""
+        write_whole(self.path / "run.yaml", loaded.text)
         write_whole(self.resolved, to_yaml(loaded.resolved()))
 
     def write_skipped(self, rows: Iterable[dict[str, Any]]) -> None:
@@ -172,12 +176,17 @@ class RunFolder:
         """Every scored reply."""
         return self._read_rows("replies.jsonl")
 
-    def write_canon(self, breaches: list[dict[str, Any]]) -> None:
-        """Replace the list of broken rules; an empty list says that the canon holds."""
-        write_json(self.path / "canon.json", {"format": FORMAT, "breaches": breaches})
+    def write_canon(self, breaches: list[dict[str, Any]] | None, untested: str | None = None) -> None:
+        """Replace the list of broken rules; an empty one says that the canon holds, None that it was not tested."""
+        write_json(self.path / "canon.json", {"format": FORMAT, "breaches": breaches, "untested": untested})
+
+    def canon_untested(self) -> str | None:
+        """Why the canon was not tested in an evaluation."""
+        reason: str | None = self._read_json("canon.json").get("untested")
+        return reason
 
     def canon(self) -> list[dict[str, Any]] | None:
-        """The broken rules; None before the first evaluation."""
+        """The broken rules; None before the first evaluation, and where it tested none."""
         record = self._read_json("canon.json")
         breaches: list[dict[str, Any]] | None = record.get("breaches")
         return breaches

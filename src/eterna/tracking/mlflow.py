@@ -24,6 +24,7 @@ QUIET = {
 }
 MAX_PARAMETER = 6000
 BATCH = 100
+LONGEST_NAME = 250
 SAFE_PATH = re.compile(r"[\w:-][\w .:-]*(/[\w:-][\w .:-]*)*", re.ASCII)
 STATES = {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
 
@@ -67,7 +68,8 @@ class MlflowTracker:
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        self.client.log_batch(self.run_id, metrics=[Metric(name, value, now, step) for name, value in metrics.items()])
+        figures = [Metric(safe_path(name), value, now, step) for name, value in metrics.items()]
+        self.client.log_batch(self.run_id, metrics=figures)
 
     def log_curve(self, name: str, points: Sequence[tuple[int, float]]) -> None:
         """All points in one call, which may hold 1000."""
@@ -107,7 +109,7 @@ def check_uri(uri: str) -> None:
 
 
 def safe_path(name: str) -> str:
-    """A name as a path of an artifact; one that MLflow would refuse is spelt otherwise, and stays its own."""
-    if SAFE_PATH.fullmatch(name):
+    """A name of a metric or an artifact; one that MLflow would refuse is spelt otherwise, and stays its own."""
+    if SAFE_PATH.fullmatch(name) and len(name) <= LONGEST_NAME:
         return name
     return f"{re.sub(r'[^A-Za-z0-9]+', '_', name)[:60]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -58,6 +59,7 @@ class Trackers:
 
     def __init__(self, warn: Callable[[str], None]) -> None:
         self.active: dict[str, Tracker] = {}
+        self.lost: dict[str, Tracker] = {}
         self.warn = warn
         self._complained: set[str] = set()
 
@@ -100,16 +102,21 @@ class Trackers:
                 self.warn(said)
 
     def close(self, state: str) -> None:
-        """See Tracker."""
+        """See Tracker. One that failed on the way lacks figures, so its run is ended as failed, if it answers again."""
+        for tracker in self.lost.values():
+            with suppress(Exception):  # its failure was said when it was lost
+                tracker.close("failed")
+        self.lost.clear()
         self._each(lambda tracker: tracker.close(state))
         self.active.clear()
+        self.lost.clear()
 
     def _each(self, call: Callable[[Tracker], None]) -> None:
         for name, tracker in list(self.active.items()):
             try:
                 call(tracker)
             except Exception as error:  # whatever a tracker raises, the run goes on
-                del self.active[name]
+                self.lost[name] = self.active.pop(name)
                 self._lost(name, error)
 
     def _lost(self, name: str, error: Exception) -> None:

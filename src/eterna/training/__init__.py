@@ -5,7 +5,7 @@ from eterna.training.interrupt import Interrupt
 from eterna.training.loss import weighted_loss_sum
 from eterna.training.optimizer import probe_optimizer
 from eterna.training.progress import Progress
-from eterna.training.recording import Recorder
+from eterna.training.recording import Recorder, tokens_at
 from eterna.training.schedule import describe_schedule, plan_schedule, thin_schedule
 from eterna.training.trainer import EternaTrainer
 
@@ -19,5 +19,6 @@ __all__ = [
     "plan_schedule",
     "probe_optimizer",
     "thin_schedule",
+    "tokens_at",
     "weighted_loss_sum",
 ]

@@ -92,6 +92,17 @@ class EternaTrainer(Trainer):  # type: ignore[misc]
         rank, drops = self.args.process_index, self.args.dataloader_drop_last
         return BalancedBatches(self.order, self.lengths, step, processes, accumulation, rank, drops)
 
+    def bare_model(self) -> Any:
+        """The model out of all that training put around it: processes, compilation, mixed precision.
+
+        What it computes from then on is what it computes when it is loaded from its folder.
+        """
+        model = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
+        # accelerate's own way to take autocast off (keep_fp32_wrapper=False) strips the model's own decorators as well.
+        if (forward := model.__dict__.pop("_original_forward", None)) is not None:
+            model.forward = forward
+        return model
+
     def best_step_loaded(self) -> int | None:
         """The step whose checkpoint `load_best_model_at_end` has put back into the model, if it has."""
         loaded = self.args.load_best_model_at_end and self.state.best_model_checkpoint
