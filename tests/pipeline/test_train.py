@@ -288,6 +288,7 @@ def test_mistakes_are_found_before_weights_load(
     def never(*arguments: Any, **settings: Any) -> None:
         raise AssertionError("weights were loaded")
 
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(module, "load_model", never)
     with pytest.raises(AssertionError, match="weights were loaded"):
         run(run_values)
