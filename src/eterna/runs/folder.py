@@ -12,7 +12,7 @@
     ratings.json        how far people agree in their ratings
     canon.json          rules of the canon that replies of the tuned model break
     best.json           the composite of each evaluation, and which checkpoint was kept
-    status.json         running | finished | stopped, and the last step
+    status.json         running | finished | interrupted | failed, and the last step
     report.html         all of it on one page
     checkpoint-N/       as transformers writes it
     final/              model and tokenizer, loaded by plain transformers and PEFT
