@@ -51,10 +51,16 @@ class PreparedData:
     items: list[Item]
     """Prompts that are answered and scored."""
     reports: list[SourceReport] = field(default_factory=list)
+    prompts_too_long: int = 0
+    """Prompts passed over while `items` were chosen: they leave no room for a reply."""
 
     def record(self, chat_template: str | None) -> dict[str, Any]:
         """Plain values for data.json."""
-        return {"sources": [asdict(report) for report in self.reports], "template": chat_template}
+        return {
+            "sources": [asdict(report) for report in self.reports],
+            "prompts_too_long": self.prompts_too_long,
+            "template": chat_template,
+        }
 
 
 SPLITS: dict[str, Split] = {"train": "train", "eval": "validation"}
@@ -111,7 +117,8 @@ def prepare_data(
         raise DataError(f"no training example is left ({counts})", fix=fix)
     if items:
         held_out = [example for source in read if source.part == "eval" for example in source.content.examples]
-        prepared.items = choose_items(encoder, held_out, items, prompt_window or data.max_length)
+        room = prompt_window or data.max_length
+        prepared.items, prepared.prompts_too_long = choose_items(encoder, held_out, items, room)
     return prepared
 
 
