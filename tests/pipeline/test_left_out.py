@@ -32,6 +32,7 @@ def test_prompts_without_room_stand_in_the_plan_and_in_the_run_folder(run_values
     trained = train(config_from_values(values), Console(quiet=True))
     assert trained is not None
     assert trained.run.data()["prompts_too_long"] == long
+    assert f"leave no room for a reply: {long}." in trained.run.report.read_text(encoding="utf-8")
 
 
 def test_a_plan_without_such_prompts_does_not_speak_of_them(run_values: dict[str, Any]) -> None:
