@@ -2,7 +2,8 @@
 
     python recipes/mistral_tiny.py build/mistral-tiny
 
-The tokenizer (32,000 tokens, SentencePiece) is the one inside the PyPI package mistral-common, Apache-2.0. The model
+The tokenizer (32,000 tokens, SentencePiece) is the one inside the PyPI package mistral-common, Apache-2.0, which the
+`dev` extra installs. The model
 has the architecture of mistralai/Mistral-7B-v0.1 with 2 layers of width 64; its weights are random.
 """
 

@@ -3,7 +3,8 @@
     python recipes/novels.py FOLDER OUT --books Burnett_Garden_1911 Haggard_She_1887 Wcollins_Woman_1860
 
 FOLDER: any folder of plain-text novels, for example a checkout of computationalstylistics/100_english_novels or the
-plain text of COST-ELTeC/ELTeC-spa (both on GitHub). Every tenth chapter is held out (--hold-out-every).
+plain text of COST-ELTeC/ELTeC-spa (both on GitHub; recipes/eltec_text.py makes it from the latter's TEI files). Every
+tenth chapter is held out (--hold-out-every).
 Written into OUT:
 
     train.jsonl      {"id", "group", "voice", "text"}    a chapter a line

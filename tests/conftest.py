@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# Before anything is imported that reads them: no setting, account or cache of the user's own reaches a test.
+USERS_OWN = ("ETERNA_", "HF_", "HUGGINGFACE_", "TRANSFORMERS_", "MLFLOW_TRACKING", "MLFLOW_RUN", "MLFLOW_EXP")
+for name in [name for name in os.environ if name.startswith(USERS_OWN)]:
+    del os.environ[name]
+os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="eterna-hf-")
+atexit.register(shutil.rmtree, os.environ["HF_HOME"], ignore_errors=True)
+os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-for name in [
-    name for name in os.environ if name.startswith(("ETERNA_", "MLFLOW_TRACKING", "MLFLOW_RUN", "MLFLOW_EXP"))
-]:
-    del os.environ[name]
 
 SHARED = Path(__file__).parents[2] / "shared"
 

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 from accelerate.commands.config.config_args import load_config_from_file
+from recipes.eltec_text import body_text
 from recipes.novels import chapters, continuations, is_heading, prepare
+from recipes.persona_chat import conversation
+from recipes.persona_chat import prepare as prepare_personas
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 
@@ -83,3 +86,61 @@ def test_the_novels_of_the_recipes_are_cut_as_the_results_say(shared: Path, tmp_
         shared / "corpora" / "english_public_domain", tmp_path / "poe", ["poe_vol2"], every=5, longest=20000
     )
     assert (tales["train"], tales["valid"]) == (20, 4)
+
+
+TEI = """<TEI xmlns="http://www.tei-c.org/ns/1.0"><teiHeader><p>Kept out.</p></teiHeader><text>
+<front><p>A title page</p></front>
+<body><div><head>Capítulo I</head><quote><l>Una morena me mata</l><l/></quote>
+<p>Veinte años  hace, <pb n="8"/>
+ poco más o menos.</p></div></body></text></TEI>"""
+
+
+def test_the_text_of_a_tei_file_is_its_paragraphs_and_verses(tmp_path: Path) -> None:
+    (tmp_path / "sab.xml").write_text(TEI, encoding="utf-8")
+    assert body_text(tmp_path / "sab.xml") == "Una morena me mata\n\nVeinte años hace, poco más o menos.\n"
+
+
+def test_a_file_without_a_tei_body_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "sab.xml").write_text("<TEI/>", encoding="utf-8")
+    with pytest.raises(ValueError, match="has no TEI body"):
+        body_text(tmp_path / "sab.xml")
+
+
+PERSONAS = """user 1 personas,user 2 personas,Best Generated Conversation
+I sew.,"I fish.
+ I am old.","User 1: Hello.
+User 2: Good   day.
+User 1: Bye."
+I sew.,I fish.,"User 2: Well?
+User 1: Hello.
+User 2: Yes?"
+I sew.,I fish.,"User 1: Hello.
+User 1: Hello?
+User 2: Yes?"
+"""
+
+
+def test_the_second_speaker_becomes_the_character_and_has_the_last_word() -> None:
+    assert conversation("I fish.\n I am old.\n", "User 1: Hello.\nUser 2: Good   day.\nUser 1: Bye.") == [
+        {"role": "system", "content": "I fish.\nI am old."},
+        {"role": "user", "content": "Hello."},
+        {"role": "assistant", "content": "Good day."},
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "User 1: Hello.", "User 1: A\nUser 1: B\nUser 2: C", "User 1: A\nUser 2: B\nUser 1:\nUser 2: C"]
+)
+def test_a_conversation_that_does_not_alternate_is_left_out(text: str) -> None:
+    assert conversation("I fish.", text) is None
+
+
+def test_conversations_left_out_are_counted_and_the_tenth_is_held_out(tmp_path: Path) -> None:
+    (tmp_path / "spc.csv").write_text(PERSONAS, encoding="utf-8")
+    assert prepare_personas(tmp_path / "spc.csv", tmp_path) == (1, 1, 1)
+    held, trained = (
+        [json.loads(line) for line in (tmp_path / f"{part}.jsonl").read_text(encoding="utf-8").splitlines()]
+        for part in ("valid", "train")
+    )
+    assert [row["id"] for row in held] == ["spc-0"]
+    assert [message["content"] for message in trained[0]["messages"]] == ["I fish.", "Hello.", "Yes?"]

@@ -8,7 +8,8 @@ scores = eterna.evaluate(trained.run.path)
 eterna.save(trained, "my-model")
 answer, _ = eterna.chat(trained.run.path).reply("Who are you?")
 
-In scripts written for transformers, `from eterna import Trainer, TrainingArguments` is the only line to change.
+In scripts written for transformers, `from eterna import Trainer, TrainingArguments` is the only line to change; without
+a GPU, leave `fp16=True` out too.
 """
 
 from __future__ import annotations

@@ -15,6 +15,8 @@ from eterna.config.writing import to_yaml
 
 
 def eterna(*words: str, cwd: Path, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    """`eterna ...` on a machine that has no GPU, whatever this one has."""
+    own = {"COLUMNS": "120", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
     return subprocess.run(
         [sys.executable, "-m", "eterna", *words],
         cwd=cwd,
@@ -22,7 +24,7 @@ def eterna(*words: str, cwd: Path, stdin: str = "", **environment: str) -> subpr
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "COLUMNS": "120", "PYTHONPATH": str(Path(__file__).parents[2] / "src"), **environment},
+        env={**os.environ, **own, **environment},
     )
 
 

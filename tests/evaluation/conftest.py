@@ -39,5 +39,5 @@ def held_out() -> HeldOut:
     for source in read_sources(data, world):
         parts[source.part] += source.content.examples
     tokenizer = AutoTokenizer.from_pretrained(find_model("eterna:base"))
-    items = choose_items(Encoder(tokenizer), parts["eval"], 1000, 512)
+    items, _ = choose_items(Encoder(tokenizer), parts["eval"], 1000, 512)
     return HeldOut(items, Background.of(parts["train"], world.revelaciones))

@@ -82,7 +82,7 @@ def test_every_path_gives_the_same_ids(
         assert list(trained[-1].ids[: len(prompt)]) == prompt, "training"
 
         raw = RawExample("x", None, tuple(messages), group="x", scene=Scene())
-        assert list(choose_items(encoder, [raw], 1, WINDOW)[0].prompt_ids) == prompt, "evaluation"
+        assert list(choose_items(encoder, [raw], 1, WINDOW)[0][0].prompt_ids) == prompt, "evaluation"
 
         model: Any = SimpleNamespace(generation_config=None)
         talk = Conversation(config, world, model, tokenizer, context)

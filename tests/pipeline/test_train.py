@@ -225,10 +225,10 @@ def test_what_final_predicts_is_what_training_ended_with(run_values: dict[str, A
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_saves_a_checkpoint_and_the_run_resumes(
+def test_a_signal_saves_a_checkpoint_and_the_run_resumes_from_it(
     run_values: dict[str, Any], tmp_path: Path, number: int, code: int
 ) -> None:
-    values = with_training(run_values, num_train_epochs=400, save_steps=100000, eval_steps=100000)
+    values = with_training(run_values, num_train_epochs=30, save_steps=100000, eval_steps=100000)
     file = tmp_path / "run.yaml"
     file.write_text(to_yaml(values), encoding="utf-8")
     command = [sys.executable, "-m", "eterna", "train", str(file)]
@@ -247,9 +247,12 @@ def test_a_signal_saves_a_checkpoint_and_the_run_resumes(
         assert child.wait(120) == code, "".join(lines)
     folder = RunFolder.open(Path(values["training"]["output_dir"]))
     assert folder.status()["state"] == "interrupted"
-    assert folder.checkpoints()
+    (saved,) = folder.checkpoints()
     assert not folder.final.exists()
     assert "--resume" in lines[-1]
+    assert 5 <= int(saved.name.rpartition("-")[2]) < 90
+    assert run(values, resume=True).run.status() == {"format": 1, "state": "finished", "step": 90, "message": None}
+    assert [step for step, _ in losses(folder)] == list(range(1, 91))
 
 
 def test_metrics_are_rows_of_json_with_a_format_line(run_values: dict[str, Any]) -> None:
@@ -288,6 +291,7 @@ def test_mistakes_are_found_before_weights_load(
     def never(*arguments: Any, **settings: Any) -> None:
         raise AssertionError("weights were loaded")
 
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(module, "load_model", never)
     with pytest.raises(AssertionError, match="weights were loaded"):
         run(run_values)

@@ -101,11 +101,12 @@ def test_the_plan_draws_the_curve_in_one_line(tmp_path: Path, settings: dict[str
 
 
 def test_the_planned_curve_stands_in_the_folder_the_report_and_the_trackers(
-    run_values: dict[str, Any], tmp_path: Path
+    run_values: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mlflow.tracking import MlflowClient
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+    monkeypatch.chdir(tmp_path)  # MLflow puts its artifacts into ./mlruns
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     values = {**run_values, "tracking": {"mlflow": {"tracking_uri": uri}}}
     folder = run(values, lr_scheduler_type="cosine", report_to=["tensorboard", "mlflow"]).run

@@ -68,7 +68,7 @@ def load_config(
     """
     marked = read_yaml(path)
     if marked.values is None:
-        raise ConfigError(f"{path} is empty", fix="start from `eterna init my-world`, or from recipes/demo.yaml")
+        raise ConfigError(f"{path} is empty", fix="`eterna init my-world` gives one to start from")
     if not isinstance(marked.values, dict):
         raise ConfigError(
             f"{path} must hold keys such as model, data and training", Place(str(path), 1), "write `model:` and so on"

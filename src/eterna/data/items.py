@@ -33,8 +33,8 @@ class Item:
     """What was written there."""
 
 
-def choose_items(encoder: Encoder, examples: Sequence[RawExample], count: int, window: int) -> list[Item]:
-    """At most `count` items whose prompt fits `window` tokens, taken from each voice in turn.
+def choose_items(encoder: Encoder, examples: Sequence[RawExample], count: int, window: int) -> tuple[list[Item], int]:
+    """At most `count` items whose prompt fits `window` tokens, taken from each voice in turn, and how many did not fit.
 
     Within a voice the last answers of its conversations come first, then the earlier ones; texts follow in order.
     """
@@ -43,12 +43,15 @@ def choose_items(encoder: Encoder, examples: Sequence[RawExample], count: int, w
         voices.setdefault(example.scene.voice or example.group, []).append(_items(encoder, example))
     queues = [_by_turns(sources) for sources in voices.values()]
     chosen: list[Item] = []
+    too_long = 0
     for item in _by_turns(queues):
         if len(chosen) >= count:
             break
         if len(item.prompt_ids) < window:
             chosen.append(item)
-    return chosen
+        else:
+            too_long += 1
+    return chosen, too_long
 
 
 def _by_turns(sources: Sequence[Iterator[Item]]) -> Iterator[Item]:

@@ -35,10 +35,16 @@ class PreparedData:
     """What was arranged to suit the chat template, one line each."""
     left_out: dict[str, str] = field(default_factory=dict)
     """Example id to why the model does not see it."""
+    prompts_too_long: int = 0
+    """Prompts passed over while `items` were chosen: they leave no room for a reply."""
 
     def record(self, chat_template: str | None) -> dict[str, Any]:
         """Plain values for data.json."""
-        return {"sources": [asdict(report) for report in self.reports], "template": chat_template}
+        return {
+            "sources": [asdict(report) for report in self.reports],
+            "prompts_too_long": self.prompts_too_long,
+            "template": chat_template,
+        }
 
 
 SPLITS: dict[str, Split] = {"train": "train", "eval": "validation"}
@@ -128,7 +134,8 @@ def prepare_data(
             for example in source.content.examples
             if _is_chosen(example, speakers)
         ]
-        prepared.items = choose_items(encoder, held_out, items, prompt_window or data.max_length)
+        room = prompt_window or data.max_length
+        prepared.items, prepared.prompts_too_long = choose_items(encoder, held_out, items, room)
     return prepared
 
 

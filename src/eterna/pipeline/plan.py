@@ -79,6 +79,9 @@ def make_plan(loaded: LoadedConfig) -> Plan:
         raise ConfigError("the run would make no optimizer step", fix="raise training.num_train_epochs or max_steps")
     rates = plan_schedule(arguments, steps)
     notes = [*loaded.notes, *notes, *data.notes, *size.notes, *copies.notes(config.data)]
+    if data.prompts_too_long:
+        left_out = plural(data.prompts_too_long, "held-out prompt")
+        notes.append(f"{left_out} not answered: no room for a reply (max_new_tokens) within data.max_length")
     return Plan(loaded, tokenizer, world, yardsticks, read, data, precision, arguments, steps, rates, size, notes)
 
 
