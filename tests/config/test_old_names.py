@@ -88,7 +88,7 @@ def test_half_precision_that_is_off_is_off(said: dict[str, object], precision: s
     "said", [{"fp16": True, "bf16": True}, {"fp16": False, "precision": "fp16"}, {"bf16": False, "precision": "auto"}]
 )
 def test_two_precisions_are_refused(said: dict[str, object]) -> None:
-    with pytest.raises(ConfigError, match="both true|twice"):
+    with pytest.raises(ConfigError, match=r"both true|twice"):
         load(**said)
 
 
@@ -109,7 +109,7 @@ def test_old_names_for_keys_of_one_setting_come_together() -> None:
         "split_batches": True,
         "dispatch_batches": True,
     }
-    with pytest.raises(ConfigError, match="split_batches and training.accelerator_config say the same thing twice"):
+    with pytest.raises(ConfigError, match=r"split_batches and training.accelerator_config say the same thing twice"):
         load(split_batches=True, accelerator_config={"split_batches": False})
 
 

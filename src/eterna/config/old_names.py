@@ -109,7 +109,7 @@ GONE: dict[str, str] = {
 
 
 def meaning_of(old: KeyPath, value: Any, place: Place | None = None) -> Any:
-    """What the value of an old name is under its new one; None: the default. Raises ConfigError saying what is valid."""
+    """What the value of an old name is under its new one; None: the default. Raises ConfigError with what is valid."""
     try:
         return OLD_NAMES[old][1](value)
     except ValueError as error:
