@@ -13,7 +13,7 @@ from eterna.errors import ModelError, Place, UnavailableError
 from eterna.hub import LOCAL, find_commit
 from eterna.models.quantizing import nf4_settings, prepare_quantized
 from eterna.seeding import seed_for
-from eterna.text import name_hint, shown
+from eterna.text import first_line, name_hint, shown
 
 PACKAGED = {"eterna:base": "base_model"}
 PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
@@ -132,8 +132,7 @@ def readable_failure(name: str) -> Iterator[None]:
     except ModelError:
         raise
     except (OSError, ValueError, KeyError, ImportError, SafetensorError, HTTPError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(f"cannot load {shown(name)}: {first[:300]}", fix=f"check the name; {LOCAL}") from error
+        raise ModelError(f"cannot load {shown(name)}: {first_line(error)}", fix=f"check the name; {LOCAL}") from error
 
 
 def load_model(section: ModelSection, precision: str, seed: int, train_all: bool) -> Any:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from eterna.errors import ConfigError
+from eterna.text import first_line
 
 
 def check_login(arguments: Any) -> None:
@@ -16,9 +17,8 @@ def check_login(arguments: Any) -> None:
     try:
         HfApi().whoami(token=arguments.hub_token)
     except (HfHubHTTPError, OSError) as error:
-        first = str(error).strip().splitlines()[0]
         raise ConfigError(
-            f"training.push_to_hub is true, but the Hub lets nobody in from here: {first[:200]}",
+            f"training.push_to_hub is true, but the Hub lets nobody in from here: {first_line(error, 200)}",
             fix="log in with `hf auth login`, or remove the setting",
         ) from error
 

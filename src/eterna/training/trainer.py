@@ -143,7 +143,9 @@ class EternaTrainer(Trainer):  # type: ignore[misc]
         metrics = {f"eval_{name}": value for name, value in figures.items()}
         best_by = self.args.metric_for_best_model
         if best_by and f"eval_{best_by.removeprefix('eval_')}" not in metrics:
-            message = f"training.metric_for_best_model is {best_by}, which none of the held-out items could be scored by"
+            message = (
+                f"training.metric_for_best_model is {best_by}, which none of the held-out items could be scored by"
+            )
             raise UserError(message, fix=f"one of: {', '.join(figures)}")
         self._aside += time.monotonic() - begun
         self.log(metrics)
