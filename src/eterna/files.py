@@ -111,6 +111,19 @@ def _check_tree(value: Any, depth: int = 0) -> None:
             _check_tree(item, depth + 1)
 
 
+def usable_path(name: str) -> Path | None:
+    """The path that a name stands for, `~` expanded; None where no file can be called so.
+
+    A name may be too long, hold a NUL, or begin with the home of a user who is not there.
+    """
+    try:
+        path = Path(name).expanduser()
+        path.exists()
+    except (OSError, RuntimeError, ValueError):
+        return None
+    return path
+
+
 def write_whole(path: Path, content: str | bytes) -> None:
     """Replace a file in one step: a reader sees the old content or the new, never a part; flushed to disk."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from eterna.config.reading import Marked, parse_yaml, read_yaml
 from eterna.errors import Place as FilePlace
 from eterna.errors import Problem, UserError, WorldError
-from eterna.files import read_json_lines, read_text, sha256_of
+from eterna.files import read_json_lines, read_text, sha256_of, usable_path
 from eterna.text import name_hint, shown
 from eterna.world.schema import NPC, PLAYER, Book, Canon, Example, Place, Revelacion, World
 
@@ -31,12 +31,12 @@ def find_world(name: str) -> Path:
         if wanted not in shipped:
             raise WorldError(f"no world {shown(name)} comes with Eterna", fix=name_hint(wanted, shipped))
         return worlds / wanted
-    folder = Path(name)
-    if not (folder / "world.yaml").is_file():
+    file = usable_path(f"{name}/world.yaml")
+    if file is None or not file.is_file():
         raise WorldError(
-            f"{folder} is not a world: it holds no world.yaml", fix="name a world's folder, or eterna:biblioteca"
+            f"{shown(name)} is not a world: it holds no world.yaml", fix="name a world's folder, or eterna:biblioteca"
         )
-    return folder
+    return file.parent
 
 
 def load_world(folder: Path) -> World:
