@@ -44,7 +44,7 @@ def test_a_tokenizer_file_of_another_kind_is_one_message(copy: Path) -> None:
     values = json.loads((copy / "tokenizer.json").read_text(encoding="utf-8"))
     values["model"]["type"] = "NewBPE"
     (copy / "tokenizer.json").write_text(json.dumps(values), encoding="utf-8")
-    with pytest.raises(ModelError, match="tokenizer.json is damaged, or of a newer kind"):
+    with pytest.raises(ModelError, match=r"tokenizer.json is damaged, or of a newer kind"):
         load_tokenizer(ModelSection(name=str(copy)))
 
 
