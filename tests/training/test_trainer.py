@@ -10,6 +10,7 @@ import torch
 
 from eterna.config import LoraSection, TrainingSection
 from eterna.data import Encoded
+from eterna.data.batches import FILLER
 from eterna.errors import TrainingFailedError, UserError
 from eterna.models import add_lora
 from eterna.training import EternaTrainer, build_arguments
@@ -129,6 +130,16 @@ def test_a_best_metric_without_a_figure_is_named(tiny_model: Path, tiny_tokenize
     with pytest.raises(UserError, match="metric_for_best_model is relevancy") as caught:
         trainer.train()
     assert "one of: loss" in str(caught.value)
+
+
+def test_a_shorter_epoch_gives_as_many_batches() -> None:
+    order = EpochOrder(["a", "b", "c"], [1.0, 1.0, 0.5], seed=7, share=1)
+    epochs = []
+    for epoch in range(2):
+        order.start_epoch(epoch)
+        epochs.append(sorted(order))
+    assert epochs == [[0, 1, 2], [FILLER, 0, 1]]
+    assert len(order) == 3
 
 
 def test_each_epoch_has_its_own_order_and_the_same_examples() -> None:
