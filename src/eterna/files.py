@@ -34,7 +34,7 @@ def decode(raw: bytes, name: str) -> str:
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise UserError(f"{name} is UTF-16 (byte 0), not UTF-8", fix=f"iconv -f UTF-16 -t UTF-8 {name} > utf8-copy")
     try:
-        text = raw.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
+        text = raw.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise UserError(

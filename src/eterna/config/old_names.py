@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from eterna.config.reading import KeyPath, Marked
+from eterna.config.reading import Marked
 from eterna.errors import ConfigError, Place
 from eterna.text import shown
 
-Rename = tuple[KeyPath, Callable[[Any], Any]]
+OldName = tuple[str, str]
+Rename = tuple[OldName, Callable[[Any], Any]]
 
 
 def _same(value: Any) -> Any:
@@ -51,7 +52,7 @@ def _inside(key: str) -> Callable[[Any], Any]:
 
 # old path -> (new path, conversion). A conversion to None means "the default", so nothing is set; it raises ValueError
 # saying what it expected.
-OLD_NAMES: dict[KeyPath, Rename] = {
+OLD_NAMES: dict[OldName, Rename] = {
     ("training", "evaluation_strategy"): (("training", "eval_strategy"), _same),
     ("training", "evaluate_during_training"): (("training", "eval_strategy"), _when_true("steps")),
     ("training", "per_gpu_train_batch_size"): (("training", "per_device_train_batch_size"), _same),
@@ -108,7 +109,7 @@ GONE: dict[str, str] = {
 }
 
 
-def meaning_of(old: KeyPath, value: Any, place: Place | None = None) -> Any:
+def meaning_of(old: OldName, value: Any, place: Place | None = None) -> Any:
     """What the value of an old name is under its new one; None: the default. Raises ConfigError with what is valid."""
     try:
         return OLD_NAMES[old][1](value)
@@ -116,7 +117,7 @@ def meaning_of(old: KeyPath, value: Any, place: Place | None = None) -> Any:
         raise ConfigError(f"{'.'.join(map(str, old))} is {shown(value)}", place, str(error)) from None
 
 
-def joined(old: KeyPath, present: Any, meaning: Any, place: Place | None = None) -> Any:
+def joined(old: OldName, present: Any, meaning: Any, place: Place | None = None) -> Any:
     """The value of the new name, where an old one says `meaning` and `present` is there already (or None).
 
     Keys of one section come together. Raises ConfigError where both say the same thing.
