@@ -2,9 +2,9 @@
 
     python recipes/novels.py FOLDER OUT --books Burnett_Garden_1911 Haggard_She_1887 Wcollins_Woman_1860
 
-FOLDER: any folder of plain-text novels, for example a checkout of computationalstylistics/100_english_novels or the
-plain text of COST-ELTeC/ELTeC-spa (both on GitHub; recipes/eltec_text.py makes it from the latter's TEI files). Every
-tenth chapter is held out (--hold-out-every).
+FOLDER: any folder of plain-text novels, a paragraph a line or hard-wrapped, for example a checkout of
+computationalstylistics/100_english_novels or the plain text of COST-ELTeC/ELTeC-spa (both on GitHub;
+recipes/eltec_text.py makes it from the latter's TEI files). Every tenth chapter is held out (--hold-out-every).
 Written into OUT:
 
     train.jsonl      {"id", "group", "voice", "text"}    a chapter a line
@@ -24,25 +24,33 @@ from pathlib import Path
 from eterna.errors import UserError
 from eterna.files import read_text, write_whole
 
+WIDEST_WRAPPED = 100  # signs; a text without a longer line, but with blank ones, is hard-wrapped
 SHORTEST_CHAPTER = 200  # words; shorter sections (title pages, mottos) are left out
 HEADING = re.compile(r"(chapter|book|part|cap[ií]tulo|libro|parte)\b.{0,60}|[IVXLC]+\.?", re.IGNORECASE)
 
 
 def is_heading(paragraph: str) -> bool:
     """A short line that names a chapter, or is all capitals."""
-    if "\n" in paragraph or len(paragraph) > 70:
+    if len(paragraph) > 70:
         return False
     letters = [sign for sign in paragraph if sign.isalpha()]
     return bool(HEADING.fullmatch(paragraph.strip())) or (len(letters) > 3 and all(sign.isupper() for sign in letters))
+
+
+def paragraphs_of(text: str) -> list[str]:
+    """The paragraphs, each on one line: what blank lines part where the text is hard-wrapped, else every line."""
+    lines = [line.strip() for line in text.split("\n")]
+    if max(map(len, lines)) > WIDEST_WRAPPED or "" not in text.strip().split("\n"):
+        return [line for line in lines if line]
+    blocks = re.split(r"\n{2,}", "\n".join(lines).strip("\n"))
+    return [" ".join(block.split("\n")) for block in blocks if block]
 
 
 def chapters(text: str, longest: int) -> list[str]:
     """The book's chapters, headings included, in order; cut into blocks of `longest` words where there are none."""
     sections: list[list[str]] = [[]]
     words = 0
-    for paragraph in (part.strip() for part in re.split(r"\n\s*\n|\n", text)):
-        if not paragraph:
-            continue
+    for paragraph in paragraphs_of(text):
         if is_heading(paragraph) or words > longest:
             sections.append([])
             words = 0
@@ -67,6 +75,10 @@ def continuations(chapter: str) -> Iterator[tuple[str, str]]:
 
 def prepare(folder: Path, out: Path, books: Iterable[str], every: int = 10, longest: int = 6000) -> dict[str, int]:
     """Write the three files, every `every`-th chapter held out. Returns the number of rows of each."""
+    if every < 2 or longest < 1:
+        raise UserError(
+            f"--hold-out-every is {every}, --longest is {longest}", fix="from 2, so that chapters are left; from 1 word"
+        )
     rows: dict[str, list[dict[str, str]]] = {"train": [], "valid": [], "continue": []}
     for book in books:
         path = folder / f"{book}.txt"

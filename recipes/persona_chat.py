@@ -17,9 +17,12 @@ import re
 import sys
 from pathlib import Path
 
+from eterna.errors import Place, UserError
 from eterna.files import read_text, write_whole
+from eterna.text import shown
 
-TURN = re.compile(r"User ([12]):\s*", re.MULTILINE)
+PERSONA, CONVERSATION = "user 2 personas", "Best Generated Conversation"
+TURN = re.compile(r"^User ([12]):\s*", re.MULTILINE)
 HOLD_OUT_EVERY = 10
 
 
@@ -43,12 +46,19 @@ def conversation(persona: str, text: str) -> list[dict[str, str]] | None:
 
 
 def prepare(source: Path, out: Path) -> tuple[int, int, int]:
-    """Write both files. Returns how many conversations are in train, in valid, and left out."""
+    """Write both files. Returns how many conversations are in train, in valid, and left out.
+
+    Raises UserError for a file without the columns.
+    """
     rows = csv.DictReader(io.StringIO(read_text(source)))
+    for column in (PERSONA, CONVERSATION):
+        if column not in (rows.fieldnames or []):
+            place, fix = Place(str(source), 1), "take a .csv of Synthetic-Persona-Chat, header included"
+            raise UserError(f"there is no column {shown(column)}", place, fix)
     parts: dict[str, list[str]] = {"train": [], "valid": []}
     left_out = 0
     for number, row in enumerate(rows):
-        messages = conversation(row["user 2 personas"], row["Best Generated Conversation"])
+        messages = conversation(row[PERSONA] or "", row[CONVERSATION] or "")
         if messages is None:
             left_out += 1
             continue
@@ -64,5 +74,9 @@ if __name__ == "__main__":
     if len(sys.argv) != 3:
         sys.stderr.write("usage: python recipes/persona_chat.py FILE.csv OUT\n")
         sys.exit(2)
-    counts = prepare(Path(sys.argv[1]), Path(sys.argv[2]))
+    try:
+        counts = prepare(Path(sys.argv[1]), Path(sys.argv[2]))
+    except UserError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(error.exit_code)
     sys.stdout.write("train {}, valid {}, left out {}\n".format(*counts))

@@ -13,10 +13,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from eterna.errors import Problem, UserError
+from eterna.errors import Place, Problem, UserError
 from eterna.files import read_json_lines
 
 PAD, START, END = "<|pad|>", "<|im_start|>", "<|im_end|>"
+FEWEST_TOKENS = 256 + 3
 CHAT_TEMPLATE = (
     "{%- for message in messages -%}"
     "{{- '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>' + '\n' -}}"
@@ -26,12 +27,26 @@ CHAT_TEMPLATE = (
 
 
 def texts(files: list[Path]) -> Iterator[str]:
-    """The text column of every row."""
+    """The text column of every row. Raises UserError for a row without one."""
     for file in files:
-        for _, row in read_json_lines(file):
+        for number, row in read_json_lines(file):
             if isinstance(row, Problem):
                 raise UserError(row)
-            yield str(row["text"])
+            if not isinstance(row.get("text"), str):
+                raise UserError("the row has no text", Place(str(file), number), 'write {"text": "..."}')
+            yield row["text"]
+
+
+def heads_of(hidden: int) -> tuple[int, int]:
+    """(heads, key-value heads) of a hidden size: heads of 64 or more, half as many keys where that divides them.
+
+    Raises UserError for a size that cannot be shared out: rotary positions take heads of even size.
+    """
+    heads = max(1, hidden // 64)
+    if hidden < 2 or hidden % (2 * heads):
+        near = max(64, round(hidden / 64) * 64)
+        raise UserError(f"--hidden is {hidden}, which {heads} heads cannot share", fix=f"--hidden {near}")
+    return heads, next(count for count in range(max(1, heads // 2), 0, -1) if heads % count == 0)
 
 
 def make_shape(out: Path, files: list[Path], vocabulary: int, hidden: int, layers: int, window: int) -> None:
@@ -39,6 +54,10 @@ def make_shape(out: Path, files: list[Path], vocabulary: int, hidden: int, layer
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import LlamaConfig, PreTrainedTokenizerFast
 
+    if vocabulary < FEWEST_TOKENS or layers < 1 or window < 8:
+        message = f"--vocabulary is {vocabulary}, --layers {layers}, --window {window}"
+        raise UserError(message, fix=f"from {FEWEST_TOKENS} tokens (the bytes and three marks), 1 layer, a window of 8")
+    heads, key_heads = heads_of(hidden)
     core = Tokenizer(models.BPE())
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     core.decoder = decoders.ByteLevel()
@@ -59,14 +78,13 @@ def make_shape(out: Path, files: list[Path], vocabulary: int, hidden: int, layer
         clean_up_tokenization_spaces=False,
     )
     tokenizer.save_pretrained(out)
-    heads = max(1, hidden // 64)
     LlamaConfig(
         vocab_size=vocabulary,
         hidden_size=hidden,
         intermediate_size=hidden * 11 // 4,
         num_hidden_layers=layers,
         num_attention_heads=heads,
-        num_key_value_heads=max(1, heads // 2),
+        num_key_value_heads=key_heads,
         max_position_embeddings=window,
         tie_word_embeddings=True,
         bos_token_id=None,

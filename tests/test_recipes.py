@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import pytest
 from accelerate.commands.config.config_args import load_config_from_file
+from recipes.base.ship import ship
 from recipes.eltec_text import body_text
 from recipes.novels import chapters, continuations, is_heading, prepare
 from recipes.persona_chat import conversation
 from recipes.persona_chat import prepare as prepare_personas
+from recipes.shape import heads_of, make_shape
+
+from eterna.errors import UserError
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 
@@ -63,6 +70,70 @@ def test_continuations_are_neighbours_and_used_once() -> None:
     assert list(continuations(chapters(BOOK, 6000)[0])) == [(words(30), words(40))]
 
 
+def test_a_hard_wrapped_book_gives_whole_paragraphs() -> None:
+    wrapped = "\n\n".join(textwrap.fill(paragraph, 72) for paragraph in BOOK.strip().split("\n\n"))
+    assert wrapped != BOOK.strip()
+    assert chapters(wrapped, 6000) == chapters(BOOK, 6000)
+
+
+def test_a_book_of_a_paragraph_a_line_needs_no_blank_lines() -> None:
+    assert chapters(BOOK.replace("\n\n", "\n"), 6000) == chapters(BOOK, 6000)
+
+
+@pytest.mark.parametrize(("every", "longest"), [(0, 6000), (1, 6000), (10, 0)])
+def test_novels_held_out_altogether_are_refused(tmp_path: Path, every: int, longest: int) -> None:
+    with pytest.raises(UserError, match="--hold-out-every is"):
+        prepare(tmp_path, tmp_path / "out", [], every, longest)
+
+
+@pytest.mark.parametrize("hidden", [64, 192, 256, 320, 384, 448])
+def test_the_heads_of_a_shape_divide_it(hidden: int) -> None:
+    heads, key_heads = heads_of(hidden)
+    assert hidden % heads == heads % key_heads == 0
+
+
+def test_the_shape_of_the_base_model_stays() -> None:
+    assert (heads_of(192), heads_of(256)) == ((3, 1), (4, 2))
+
+
+@pytest.mark.parametrize(
+    ("row", "settings", "message"),
+    [
+        ('{"text": "a"}', {"hidden": 200}, "--hidden is 200, .*\n    fix: --hidden 192"),
+        ('{"text": "a"}', {"vocabulary": 200}, "--vocabulary is 200"),
+        ('{"text": "a"}\n{"words": "a"}', {}, "text.jsonl:2: the row has no text"),
+    ],
+)
+def test_a_shape_that_cannot_work_is_refused(tmp_path: Path, row: str, settings: dict[str, int], message: str) -> None:
+    (tmp_path / "text.jsonl").write_text(row, encoding="utf-8")
+    values = {"vocabulary": 300, "hidden": 64, "layers": 1, "window": 32, **settings}
+    with pytest.raises(UserError, match=message):
+        make_shape(tmp_path / "out", [tmp_path / "text.jsonl"], **values)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_failed_shipping_leaves_the_packaged_model(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    with pytest.raises((OSError, ValueError)):
+        ship(tmp_path / "nowhere", tmp_path)
+    assert (tmp_path / "model.safetensors").read_bytes() == b"weights"
+
+
+def test_a_speaker_s_mark_inside_a_sentence_is_text() -> None:
+    said = "User 1: Hello, are you User 2: the second?\nUser 2: I am."
+    messages = conversation("I paint.", said)
+    assert messages is not None
+    assert [message["content"] for message in messages] == ["I paint.", "Hello, are you User 2: the second?", "I am."]
+
+
+def test_a_file_without_the_columns_is_one_message(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("user 2 personas,words\na,b\n", encoding="utf-8")
+    script = str(RECIPES / "persona_chat.py")
+    done = subprocess.run([sys.executable, script, str(tmp_path / "x.csv"), "out"], capture_output=True, text=True)
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    assert "x.csv:1: there is no column 'Best Generated Conversation'" in done.stderr
+
+
 def test_held_out_chapters_are_in_no_training_file(tmp_path: Path) -> None:
     (tmp_path / "book.txt").write_text(
         "\n\n".join(f"CHAPTER {n}\n\nmark{n}x {words(300)}" for n in range(1, 13)), encoding="utf-8"
@@ -81,7 +152,7 @@ def test_held_out_chapters_are_in_no_training_file(tmp_path: Path) -> None:
 def test_the_novels_of_the_recipes_are_cut_as_the_results_say(shared: Path, tmp_path: Path) -> None:
     novels = ["Burnett_Garden_1911", "Haggard_She_1887", "Wcollins_Woman_1860"]
     counts = prepare(shared / "corpora" / "english_novels", tmp_path / "three", novels)
-    assert (counts["train"], counts["valid"]) == (121, 12)
+    assert (counts["train"], counts["valid"]) == (120, 12)
     tales = prepare(
         shared / "corpora" / "english_public_domain", tmp_path / "poe", ["poe_vol2"], every=5, longest=20000
     )

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from decimal import Decimal
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,6 +32,22 @@ def test_a_weight_repeats_or_thins_out_examples() -> None:
     order = order_of_epoch(names, [2.0] * 5 + [0.4] * 5, seed=1, epoch=0)
     assert [order.count(position) for position in range(5)] == [2] * 5
     assert sum(position >= 5 for position in order) == 2
+
+
+@given(NAMES, st.integers(0, 2**32 - 1), st.decimals(0, 3, places=2), st.integers(1, 12))
+def test_after_any_epochs_each_example_was_seen_its_share(
+    names: list[str], seed: int, weight: Decimal, epochs: int
+) -> None:
+    orders = [order_of_epoch(names, [float(weight)] * len(names), seed, epoch) for epoch in range(epochs)]
+    for position in range(len(names)):
+        assert abs(sum(order.count(position) for order in orders) - epochs * weight) < 1
+    assert len(orders[0]) == math.ceil(len(names) * weight)
+    assert all(0 <= len(orders[0]) - len(order) <= 1 for order in orders)
+
+
+@pytest.mark.parametrize(("weight", "epochs"), [(0.5, [0, 2, 4]), (0.2, [0, 5]), (0.7, [0, 1, 2, 4, 5])])
+def test_a_single_example_is_seen_in_some_epochs_and_first_of_all(weight: float, epochs: list[int]) -> None:
+    assert [epoch for epoch in range(6) if order_of_epoch(["a"], [weight], 1, epoch)] == epochs
 
 
 def test_a_thinned_source_shows_other_examples_in_other_epochs() -> None:

@@ -17,12 +17,14 @@ def ship(final: Path, package: Path = PACKAGE) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    model = AutoModelForCausalLM.from_pretrained(final, dtype=torch.bfloat16)
+    tokenizer = AutoTokenizer.from_pretrained(final)
     package.mkdir(parents=True, exist_ok=True)
     for item in package.iterdir():
         if item.name not in KEPT:
             item.unlink()
-    AutoModelForCausalLM.from_pretrained(final, dtype=torch.bfloat16).save_pretrained(package)
-    AutoTokenizer.from_pretrained(final).save_pretrained(package)
+    model.save_pretrained(package)
+    tokenizer.save_pretrained(package)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def decode(raw: bytes, name: str) -> str:
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise UserError(f"{name} is UTF-16 (byte 0), not UTF-8", fix=f"iconv -f UTF-16 -t UTF-8 {name} > utf8-copy")
     try:
-        text = raw.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
+        text = raw.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise UserError(
@@ -109,6 +109,19 @@ def _check_tree(value: Any, depth: int = 0) -> None:
     elif isinstance(value, list):
         for item in value:
             _check_tree(item, depth + 1)
+
+
+def usable_path(name: str) -> Path | None:
+    """The path that a name stands for, `~` expanded; None where no file can be called so.
+
+    A name may be too long, hold a NUL, or begin with the home of a user who is not there.
+    """
+    try:
+        path = Path(name).expanduser()
+        path.exists()
+    except (OSError, RuntimeError, ValueError):
+        return None
+    return path
 
 
 def write_whole(path: Path, content: str | bytes) -> None:

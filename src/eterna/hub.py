@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from eterna.errors import DataError, ModelError, UnavailableError
-from eterna.text import shown
+from eterna.text import first_line, shown
 
 LONGEST_WAIT = 4.0  # seconds
 FILE_ENDINGS = (".jsonl", ".json", ".csv", ".tsv", ".txt", ".parquet", ".arrow")
@@ -71,8 +71,7 @@ def find_commit(kind: Literal["model", "dataset"], name: str, revision: str | No
     except HTTPError as error:
         if cached and not isinstance(error, HfHubHTTPError):
             return HubCommit(cached, online=False)
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        message = f"cannot load the {noun} {shown(name)}: {ENDPOINT} gives no usable answer ({reason[:200]})"
+        message = f"cannot load the {noun} {shown(name)}: {ENDPOINT} gives no usable answer ({first_line(error, 200)})"
         raise away(message, fix="HF_HUB_OFFLINE=1 takes the cached one" if cached else LOCAL) from error
     return HubCommit(str(info.sha), online=True)
 

@@ -1,4 +1,4 @@
-"""Small things about text that several layers need: showing a value safely, finding the nearest name."""
+"""Small things about text that several layers need: showing a value or an error safely, finding the nearest name."""
 
 from __future__ import annotations
 
@@ -32,6 +32,12 @@ def name_hint(name: str, known: Iterable[str], limit: int = 15) -> str:
     return (
         "known names: " + ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
     )
+
+
+def first_line(error: BaseException, limit: int = 300) -> str:
+    """The first line of what an error says, at most `limit` characters; its kind where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return (lines[0] if lines else type(error).__name__)[:limit]
 
 
 def plural(count: int, noun: str) -> str:

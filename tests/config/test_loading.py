@@ -97,6 +97,8 @@ BAD = {
     "key of another section": (GOOD + "lr: 3\n", "unknown key lr", ""),
     "wrong section": (GOOD + "max_length: 3\n", "unknown key max_length", "data.'max_length'"),
     "text for a number": (GOOD.replace("r: 8", "r: many"), "run.yaml:4:3: lora.r is 'many'", "a whole number"),
+    "text for a number of two kinds": (GOOD + "  warmup_steps: abc\n", "run.yaml:12:3: training.warmup_steps is 'abc'", "expected a number"),
+    "number for a list or a word": (GOOD.replace("[q_proj, v_proj]", "3"), "run.yaml:5:3: lora.target_modules is 3", "a list or text"),
     "negative": (GOOD.replace("1e-5", "-1"), "training.learning_rate is -1", "greater than 0"),
     "infinite": (GOOD.replace("1e-5", ".inf"), "training.learning_rate is inf", "finite"),
     "bad choice": (GOOD.replace("{name: some/model}", "{name: m, init: rnd}"), "model.init is 'rnd'", "random"),
@@ -125,6 +127,9 @@ BAD = {
     "best without evaluation": (GOOD.replace("  eval: [{path: b.jsonl}]\n", "") + "  load_best_model_at_end: true\n", "load_best_model_at_end needs evaluations", "data: eval:"),
     "best by no metric": (GOOD + "  save_strategy: best\n", "save_strategy is best, but no metric", "metric_for_best_model"),
     "unmeasured metric": (GOOD + "  metric_for_best_model: accuracy\n", "metric_for_best_model is 'accuracy'", "during_training.metrics"),
+    "metric that begins like one": (GOOD + "  metric_for_best_model: lossy\n", "metric_for_best_model is 'lossy'", "did you mean 'loss'"),
+    "composite without evaluations": (GOOD + "  eval_strategy: \"no\"\nevaluation: {best: {perplexity: -1}}\n", "run.yaml:12:3: evaluation.best compares evaluations", "eval_strategy: steps"),
+    "split of books": (GOOD.replace("{path: a.jsonl}", "{world: books, split: validation}"), "data.train.0: books have no splits", "remove split"),
     "best of other strategies": (GOOD + "  load_best_model_at_end: true\n  save_strategy: epoch\n", "eval_strategy is steps and save_strategy is epoch", "save_strategy: steps, or best"),
     "best between evaluations": (GOOD + "  load_best_model_at_end: true\n  eval_steps: 30\n", "save_steps 100 is no multiple of eval_steps 30", "save_steps: 90"),
     "lora on random": (GOOD.replace("{name: some/model}", "{name: m, init: random}"), "LoRA on random weights", "remove the lora"),
@@ -145,6 +150,26 @@ def test_a_mistake_is_named_with_place_value_and_fix(tmp_path: Path, case: str) 
     assert re.search(expected, message), message
     assert fix in message
     assert "run.yaml" in message
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("save_steps: 100", "save_steps: abc"), ("[q_proj, v_proj]", "3"), ("[q_proj, v_proj]", "[1]"), ("r: 8", "r: x")],
+)
+def test_one_wrong_value_is_one_problem(tmp_path: Path, old: str, new: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, GOOD.replace(old, new))
+    assert len(caught.value.problems) == 1
+
+
+def test_an_override_of_a_number_that_is_no_digit_is_refused(tmp_path: Path) -> None:
+    assert "unknown key data.²" in refusal(tmp_path, GOOD, ("data.²", "1"))
+
+
+def test_a_key_from_python_that_is_no_text_is_refused() -> None:
+    values = {"model": {"name": "m"}, "data": {"train": [{"path": "a"}], 5: 4}}
+    with pytest.raises(ConfigError, match=r"unknown key data\.5"):
+        config_from_values(values)
 
 
 def test_an_alias_is_refused(tmp_path: Path) -> None:

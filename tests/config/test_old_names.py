@@ -52,9 +52,65 @@ def test_an_old_name_works_and_says_its_new_one(old: str, value: object, new: st
     assert note.startswith(f"training.{old} is now training.{new}")
 
 
-@pytest.mark.parametrize("old", ["fp16", "bf16", "adafactor", "group_by_length"])
-def test_an_old_switch_that_is_off_changes_nothing(old: str) -> None:
-    assert load(**{old: False}).config == load().config
+@pytest.mark.parametrize(
+    ("old", "value"),
+    [("adafactor", False), ("group_by_length", False), ("fp16", "auto"), ("bf16", "auto"), ("warmup_ratio", 0)],
+)
+def test_an_old_switch_that_is_off_changes_nothing(old: str, value: object) -> None:
+    assert load(**{old: value}).config == load().config
+
+
+@pytest.mark.parametrize("value", ["yes", "true", "on", 1])
+@pytest.mark.parametrize("old", ["fp16", "bf16", "adafactor", "group_by_length", "evaluate_during_training"])
+def test_a_word_that_is_no_switch_is_refused(old: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=f"training.{old} is {value!r}\n    fix: expected true"):
+        load(**{old: value})
+
+
+@pytest.mark.parametrize(
+    ("said", "precision"),
+    [
+        ({"fp16": False}, "fp32"),
+        ({"bf16": False}, "fp32"),
+        ({"fp16": False, "bf16": False}, "fp32"),
+        ({"fp16": False, "bf16": True}, "bf16"),
+        ({"fp16": True, "bf16": False}, "fp16"),
+        ({"fp16": "auto", "bf16": True}, "bf16"),
+        ({"fp16": False, "bf16": "auto"}, "auto"),
+        ({"fp16": False, "precision": "bf16"}, "bf16"),
+    ],
+)
+def test_half_precision_that_is_off_is_off(said: dict[str, object], precision: str) -> None:
+    assert load(**said).config.training.precision == precision
+
+
+@pytest.mark.parametrize(
+    "said", [{"fp16": True, "bf16": True}, {"fp16": False, "precision": "fp16"}, {"bf16": False, "precision": "auto"}]
+)
+def test_two_precisions_are_refused(said: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match=r"both true|twice"):
+        load(**said)
+
+
+@pytest.mark.parametrize("value", [1, 1.0, 3, -0.1, "abc", True])
+def test_a_warm_up_that_is_no_share_is_refused(value: object) -> None:
+    with pytest.raises(ConfigError, match=r"training.warmup_ratio is .*\n    fix: expected a share of the steps"):
+        load(warmup_ratio=value)
+
+
+def test_no_warm_up_by_share_stands_beside_counted_steps() -> None:
+    assert load(warmup_ratio=0, warmup_steps=7).config.training.warmup_steps == 7
+
+
+def test_old_names_for_keys_of_one_setting_come_together() -> None:
+    loaded = load(split_batches=True, dispatch_batches=True, accelerator_config={"even_batches": False})
+    assert (loaded.config.training.model_extra or {})["accelerator_config"] == {
+        "even_batches": False,
+        "split_batches": True,
+        "dispatch_batches": True,
+    }
+    with pytest.raises(ConfigError, match=r"split_batches and training.accelerator_config say the same thing twice"):
+        load(split_batches=True, accelerator_config={"split_batches": False})
 
 
 @pytest.mark.parametrize("name", sorted(GONE))

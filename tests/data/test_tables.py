@@ -10,6 +10,7 @@ from datasets import Dataset, DatasetDict
 
 from eterna.config import Columns, DataSection, Source
 from eterna.data import RawExample, read_source, read_sources
+from eterna.data.tables import is_table
 from eterna.errors import DataError
 
 ROWS = [{"prompt": f"Question {number}?", "completion": f"Answer {number}."} for number in range(12)]
@@ -124,6 +125,10 @@ def test_a_damaged_or_missing_table_is_one_message(tmp_path: Path, ending: str) 
     path.write_bytes(b"nonsense" * 20)
     with pytest.raises(DataError, match="cannot read"):
         read(path)
+
+
+def test_a_name_that_no_file_can_have_is_no_table() -> None:
+    assert not is_table("x" * 300)
 
 
 def test_a_folder_of_something_else_is_named(tmp_path: Path) -> None:

@@ -109,6 +109,11 @@ def test_the_base_is_what_remains_without_the_adapter_or_is_known_not_to(
 UNMATCHED: dict[str, tuple[dict[str, Any], str, str]] = {
     "one target of two": ({"target_modules": ["q_proj", "v_projj"]}, "lora.target_modules names 'v_projj'", "'v_proj'"),
     "an expression": ({"target_modules": r".*\.v_projj"}, "lora.target_modules names", "'v_proj'"),
+    "a name for an expression": (
+        {"target_modules": "q_proj"},
+        "lora.target_modules is 'q_proj', which PEFT takes for a pattern",
+        "target_modules: [q_proj]",
+    ),
     "a broken expression": ({"target_modules": "(q_proj"}, "no regular expression", ""),
     "an exclusion": ({"exclude_modules": ["down_projj"]}, "lora.exclude_modules names 'down_projj'", "'down_proj'"),
     "a layer to save": ({"modules_to_save": ["lm_haed"]}, "lora.modules_to_save names 'lm_haed'", "'lm_head'"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ import pytest
 import torch
 
 from eterna.config import LoraSection, ModelSection
-from eterna.errors import ModelError
+from eterna.errors import ConfigError, ModelError
 from eterna.models import add_lora, choose_precision, find_model, load_model, trainable_share
-from eterna.models.loading import check_weights
+from eterna.models.loading import check_weights, readable_failure
+from eterna.models.tokenizers import load_tokenizer
 
 
 @pytest.fixture
@@ -36,6 +38,41 @@ def test_damaged_weights_are_one_message(copy: Path) -> None:
     (copy / "model.safetensors").write_bytes(b"\xff" * 64)
     with pytest.raises(ModelError, match="cannot load"):
         load_model(ModelSection(name=str(copy)), "fp32", 0, True)
+
+
+def test_a_tokenizer_file_of_another_kind_is_one_message(copy: Path) -> None:
+    values = json.loads((copy / "tokenizer.json").read_text(encoding="utf-8"))
+    values["model"]["type"] = "NewBPE"
+    (copy / "tokenizer.json").write_text(json.dumps(values), encoding="utf-8")
+    with pytest.raises(ModelError, match=r"tokenizer.json is damaged, or of a newer kind"):
+        load_tokenizer(ModelSection(name=str(copy)))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"hidden_size": "many"}, r"config.json: .*hidden_size.* expected int, got str"),
+        ({"num_attention_heads": 7}, r"config.json: .*not a multiple of the number of attention heads"),
+        ({"hidden_size": 128}, "the weights have other shapes than config.json says"),
+        ({"hidden_act": "nope"}, "'nope' is not known to this transformers"),
+    ],
+)
+def test_a_wrong_config_is_one_message_with_its_reason(copy: Path, change: dict[str, Any], reason: str) -> None:
+    values = json.loads((copy / "config.json").read_text(encoding="utf-8"))
+    (copy / "config.json").write_text(json.dumps({**values, **change}), encoding="utf-8")
+    with pytest.raises(ModelError, match=f"cannot load .*{reason}"):
+        load_model(ModelSection(name=str(copy)), "fp32", 0, True)
+
+
+def test_a_message_of_ours_is_left_as_it_is() -> None:
+    with pytest.raises(ConfigError, match=r"^ours$"), readable_failure("m"):
+        raise ConfigError("ours")
+
+
+@pytest.mark.parametrize("name", ["~nobody-of-that-name/model", "./" + "x" * 300, "x" * 300, "./a\0b"])
+def test_a_name_that_no_folder_can_have_is_refused(name: str) -> None:
+    with pytest.raises(ModelError, match="there is no such folder"):
+        find_model(name)
 
 
 def test_an_adapter_in_place_of_a_model_is_recognised(tmp_path: Path) -> None:

@@ -71,6 +71,20 @@ def test_a_run_is_saved_by_its_folder_or_its_result(trained: Trained, tmp_path: 
             assert (folder / name).read_bytes() == (trained.run.final / name).read_bytes()
 
 
+def test_an_adapter_on_a_base_without_a_name_is_saved(tiny_model: Path, tiny_tokenizer: Any, tmp_path: Path) -> None:
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    base = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(tiny_model))
+    base.name_or_path = base.config._name_or_path = None
+    model = get_peft_model(base, LoraConfig(target_modules=["q_proj"], task_type="CAUSAL_LM"))
+    first = eterna.save(model, tmp_path / "a", tokenizer=tiny_tokenizer)
+    (first / "generation_config.json").unlink()
+    again = eterna.save(first, tmp_path / "b", tokenizer=tiny_tokenizer)
+    one, other = (load_file(folder / "adapter_model.safetensors") for folder in (first, again))
+    assert one.keys() == other.keys()
+
+
 def test_a_model_in_memory_is_saved_with_its_tokenizer(trained: Trained, tmp_path: Path) -> None:
     loaded(eterna.save(trained.model, tmp_path / "a", tokenizer=trained.tokenizer))
     loaded(eterna.save(eterna.chat(trained.run.path), tmp_path / "b"))

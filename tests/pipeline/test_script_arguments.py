@@ -52,7 +52,7 @@ TRAINING_NAMES = {name for section, name in OLD_NAMES if section == "training"} 
 @pytest.mark.parametrize("name", sorted(TRAINING_NAMES | GONE.keys()))
 def test_every_old_name_of_a_run_file_is_known_here_too(name: str) -> None:
     known = {new for (section, new), _ in OLD_NAMES.values() if section == "training"}
-    _, notes = translate({name: True}, known)
+    _, notes = translate({name: 0.5 if name == "warmup_ratio" else True}, known)
     assert len(notes) == 1
 
 
@@ -76,6 +76,12 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
 def test_an_old_name_beside_its_new_one_is_refused() -> None:
     with pytest.raises(ConfigError, match="twice"):
         eterna.TrainingArguments("out", warmup_ratio=0.1, warmup_steps=5)
+
+
+def test_old_names_for_keys_of_one_setting_come_together() -> None:
+    given = {"split_batches": True, "accelerator_config": {"even_batches": False}, "dispatch_batches": True}
+    values, _ = translate(given, {"accelerator_config"})
+    assert values == {"accelerator_config": {"even_batches": False, "split_batches": True, "dispatch_batches": True}}
 
 
 def test_logging_dir_turns_tensorboard_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

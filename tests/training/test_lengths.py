@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eterna.data.batches import FILLER
 from eterna.seeding import order_of_epoch
 from eterna.training.lengths import BalancedBatches, group_by_length
 from eterna.training.order import EpochOrder
@@ -45,6 +46,15 @@ def test_balanced_batches_of_two_processes_are_one_step_s_examples() -> None:
     for step in range(4):
         taken = [n for share in shares for batch in share[2 * step : 2 * step + 2] for n in batch]
         assert sorted(taken) == sorted(epoch(0)[16 * step : 16 * step + 16])
+
+
+def test_balanced_batches_of_a_shorter_epoch_are_as_many() -> None:
+    order = EpochOrder(IDS[:9], [0.5] + [1.0] * 8, seed=3)
+    batches = BalancedBatches(order, LENGTHS, 3, 1, 1, 0, False)
+    order.start_epoch(1)
+    found = list(batches)
+    assert len(found) == len(batches) == 3
+    assert sorted(n for batch in found for n in batch) == [FILLER, *range(1, 9)]
 
 
 def test_balanced_batches_follow_the_epoch_and_the_weights() -> None:

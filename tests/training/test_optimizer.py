@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from rich.console import Console
+from transformers import Trainer
 from transformers.trainer_optimizer import _BITSANDBYTES_OPTIMIZERS
 
 from eterna.config import TrainingSection, config_from_values
@@ -72,6 +73,44 @@ def test_nothing_is_loaded_or_written_for_a_missing_package(
 def test_wrong_settings_of_an_optimizer_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"training\.optim: sgd"):
         probe_optimizer(arguments(tmp_path, optim="sgd", optim_args="momentum=much"), None)
+
+
+class Silent(torch.optim.SGD):
+    """Fails as an optimizer of another package may: without a word."""
+
+    def step(self, closure: Any = None) -> Any:
+        raise NotImplementedError
+
+
+class ScheduleFree(torch.optim.SGD):
+    """Refuses to step before `train()`, as the optimizers of schedulefree do."""
+
+    trains = False
+
+    def train(self) -> None:
+        self.trains = True
+
+    def step(self, closure: Any = None) -> Any:
+        if not self.trains:
+            raise ValueError("Optimizer was not in train mode when step is called.")
+        return super().step(closure)
+
+
+def offer(monkeypatch: pytest.MonkeyPatch, kind: type[torch.optim.Optimizer]) -> None:
+    monkeypatch.setattr(Trainer, "get_optimizer_cls_and_kwargs", lambda *given: (kind, {"lr": 0.1}))
+
+
+def test_an_optimizer_that_fails_without_a_word_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    offer(monkeypatch, Silent)
+    with pytest.raises(ConfigError, match="sgd does not work here: NotImplementedError"):
+        probe_optimizer(arguments(tmp_path, optim="sgd"), None)
+
+
+def test_a_schedule_free_optimizer_is_told_that_training_begins(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    offer(monkeypatch, ScheduleFree)
+    assert probe_optimizer(arguments(tmp_path, optim="sgd"), None) == (0.0, [])
 
 
 def test_the_state_of_each_parameter_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,8 @@ import torch
 
 from eterna.config import LoraSection, TrainingSection
 from eterna.data import Encoded
-from eterna.errors import TrainingFailedError
+from eterna.data.batches import FILLER
+from eterna.errors import TrainingFailedError, UserError
 from eterna.models import add_lora
 from eterna.training import EternaTrainer, build_arguments
 from eterna.training.order import EpochOrder
@@ -117,6 +118,28 @@ def test_a_loss_that_is_not_a_number_stops_before_the_weights_change(
 
     with pytest.raises(TrainingFailedError, match="step 1"):
         step_gradients(tiny_model, tiny_tokenizer, tmp_path, 8, 1, Poisoned)
+
+
+def test_a_best_metric_without_a_figure_is_named(tiny_model: Path, tiny_tokenizer: Any, tmp_path: Path) -> None:
+    training = TrainingSection(
+        output_dir=str(tmp_path), max_steps=1, eval_strategy="steps", eval_steps=1, metric_for_best_model="relevancy"
+    )
+    arguments = build_arguments(training, "fp32", has_eval=True)
+    data = examples(1)
+    trainer = EternaTrainer(fresh_model(tiny_model), arguments, tiny_tokenizer, data, [1.0], lambda *_: {"loss": 1.0})
+    with pytest.raises(UserError, match="metric_for_best_model is relevancy") as caught:
+        trainer.train()
+    assert "one of: loss" in str(caught.value)
+
+
+def test_a_shorter_epoch_gives_as_many_batches() -> None:
+    order = EpochOrder(["a", "b", "c"], [1.0, 1.0, 0.5], seed=7, share=1)
+    epochs = []
+    for epoch in range(2):
+        order.start_epoch(epoch)
+        epochs.append(sorted(order))
+    assert epochs == [[0, 1, 2], [FILLER, 0, 1]]
+    assert len(order) == 3
 
 
 def test_each_epoch_has_its_own_order_and_the_same_examples() -> None:

@@ -170,6 +170,17 @@ def test_an_unknown_shipped_world_names_the_known_ones() -> None:
         find_world("eterna:bibliotheca")
 
 
+@pytest.mark.parametrize("name", ["x" * 300, "~nobody-of-that-name/world"])
+def test_a_name_that_no_folder_can_have_is_no_world(name: str) -> None:
+    with pytest.raises(WorldError, match=r"is not a world"):
+        find_world(name)
+
+
+def test_a_world_is_found_from_the_home_folder(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(copy.parent))
+    assert find_world("~/world") == copy
+
+
 def test_a_folder_that_is_no_world_says_so(tmp_path: Path) -> None:
     with pytest.raises(WorldError, match=r"holds no world.yaml"):
         find_world(str(tmp_path))

@@ -51,7 +51,9 @@ def _source(source: Source, has_world: bool) -> Iterator[tuple[str, str]]:
         yield ": name and revision belong to Hub data sets", "remove them, or set `path: owner/name`"
     if source.world and source.format != "auto":
         yield ": format belongs to `path:` sources", "remove it"
-    if source.world and source.split not in (None, *WORLD_SPLITS):
+    if source.world == "books" and source.split:
+        yield ": books have no splits", "remove split; chapters to hold out go into a file of their own"
+    elif source.world and source.split not in (None, *WORLD_SPLITS):
         yield f".split is {source.split!r}", f"a world has {', '.join(WORLD_SPLITS)}"
 
 
@@ -116,7 +118,7 @@ def _best(config: RunConfig) -> Iterator[Finding]:
         yield ("training", name), message, "metric_for_best_model: perplexity"
     measured = ["loss", "perplexity", "bits_per_byte", *config.evaluation.during_training.metrics]
     measured += ["composite"] if config.evaluation.best else []
-    if metric and not str(metric).removeprefix("eval_").startswith(tuple(measured)):
+    if metric and str(metric).removeprefix("eval_") not in measured:
         message = f"training.metric_for_best_model is {shown(metric)}, which no evaluation measures"
         fix = f"{name_hint(str(metric), set(measured))} More are measured by evaluation.during_training.metrics"
         yield ("training", "metric_for_best_model"), message, fix
@@ -173,6 +175,9 @@ def _evaluation(config: RunConfig) -> Iterator[Finding]:
     if settings.best and config.training.save_strategy == "no":
         message = "evaluation.best keeps the best checkpoint, but training.save_strategy is no"
         yield ("training", "save_strategy"), message, "save_strategy: steps"
+    if settings.best and config.training.eval_strategy == "no":
+        message = "evaluation.best compares evaluations, but training.eval_strategy is no"
+        yield ("training", "eval_strategy"), message, "eval_strategy: steps"
     if settings.early_stopping_patience and not settings.best:
         message = "evaluation.early_stopping_patience needs evaluation.best"
         yield ("evaluation", "early_stopping_patience"), message, "say what better means: best: {perplexity: -1}"

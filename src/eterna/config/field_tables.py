@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 _TABLES = json.loads((Path(__file__).parent / "field_tables.json").read_text(encoding="utf-8"))
-VERSIONS: dict[str, str] = _TABLES["versions"]
 OPTIMIZERS: list[str] = _TABLES["optimizers"]
 SCHEDULES: list[str] = _TABLES["schedules"]
 

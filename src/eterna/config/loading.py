@@ -6,6 +6,7 @@ Precedence: command line > environment > file > defaults. Every mistake is repor
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +39,9 @@ EXPECTED = {
     "model_attributes_type": "a section with keys",
     "dict_type": "a section with keys",
 }
+
+# What pydantic puts behind the key where a field has several types.
+TAGS = re.compile(r"list\[.*|function-.*|literal\[.*|int|float|str")
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,7 @@ def _name_from(path: Path) -> str:
 
 
 def _override(marked: Marked, dotted: str, text: str, origin: str) -> None:
-    path: KeyPath = tuple(int(part) if part.isdigit() else part for part in dotted.split("."))
+    path: KeyPath = tuple(int(part) if part.isdecimal() else part for part in dotted.split("."))
     value = parse_value(text, origin) if text.strip() else None
     target = marked.values
     for depth, part in enumerate(path[:-1]):
@@ -142,7 +146,7 @@ def _checked(marked: Marked) -> RunConfig:
     try:
         config = RunConfig.model_validate(marked.values)
     except ValidationError as error:
-        problems += [_from_pydantic(detail, marked) for detail in error.errors()]
+        problems += _once([_from_pydantic(detail, marked) for detail in error.errors()])
         raise ConfigError(_in_file_order(problems)) from None
     problems += impossible_combinations(config, marked)
     if problems:
@@ -183,12 +187,12 @@ def _take_unknown_keys(section: type[BaseModel], values: Any, path: KeyPath, mar
         del values[key]
         dotted = ".".join(map(str, (*path, key)))
         place = marked.place_of((*path, key))
-        problems.append(Problem(f"unknown key {dotted}", place, _key_hint(key, path, known)))
+        problems.append(Problem(f"unknown key {dotted}", place, _key_hint(str(key), path, known)))
     return problems
 
 
 def _key_hint(key: str, path: KeyPath, known: set[str]) -> str:
-    here = nearest(key, known | {old[1] for old in OLD_NAMES if old[:1] == path and isinstance(old[1], str)})
+    here = nearest(key, known | {old[1] for old in OLD_NAMES if old[:1] == path})
     if here:
         return f"did you mean {'.'.join(map(str, (*path, here)))!r}?"
     for name, info in RunConfig.model_fields.items():
@@ -202,8 +206,9 @@ def _pass_through_problems(marked: Marked) -> list[Problem]:
     problems = []
     for section, table in FIELD_TABLES.items():
         values = marked.values.get(section)
-        typed = _section_of(RunConfig.model_fields[section].annotation) or RunConfig
-        for key, value in values.items() if isinstance(values, dict) and typed else ():
+        typed = _section_of(RunConfig.model_fields[section].annotation)
+        assert typed is not None
+        for key, value in values.items() if isinstance(values, dict) else ():
             if key not in typed.model_fields and (expected := kind_problem(table[key], value)):
                 place = marked.place_of((section, key))
                 problems.append(Problem(f"{section}.{key} is {shown(value)}", place, f"expected {expected}"))
@@ -211,20 +216,33 @@ def _pass_through_problems(marked: Marked) -> list[Problem]:
 
 
 def _from_pydantic(detail: Any, marked: Marked) -> Problem:
-    path = tuple(detail["loc"])
-    while path and isinstance(path[-1], str) and path[-1].startswith(("list[", "function-", "literal[")):
+    path, value = tuple(detail["loc"]), detail["input"]
+    while path and isinstance(path[-1], str) and TAGS.fullmatch(path[-1]):
         path = path[:-1]
     if path[:2] == ("lora", "target_modules"):
-        path = path[:2]
+        path, value = path[:2], marked.values["lora"]["target_modules"]
     dotted = ".".join(map(str, path)) or "the file"
     kind, context = detail["type"], detail.get("ctx", {})
     if kind == "missing":
         return Problem(f"{dotted} is missing", marked.place_of(path), f"add `{path[-1]}:`")
     if kind == "literal_error":
         allowed = context["expected"].replace("'", "")
-        return Problem(f"{dotted} is {shown(detail['input'])}", marked.place_of(path), f"one of: {allowed}")
+        return Problem(f"{dotted} is {shown(value)}", marked.place_of(path), f"one of: {allowed}")
     if kind in EXPECTED:
         expected = f"expected {EXPECTED[kind]}"
     else:
         expected = detail["msg"].replace("Input should", "it should").replace("String should", "it should")
-    return Problem(f"{dotted} is {shown(detail['input'])}", marked.place_of(path), expected)
+    return Problem(f"{dotted} is {shown(value)}", marked.place_of(path), expected)
+
+
+def _once(problems: list[Problem]) -> list[Problem]:
+    """One problem for each value: pydantic reports every type of `int | float` that a value is not."""
+    fixes: dict[tuple[str, Place | None], list[str]] = {}
+    for problem in problems:
+        fixes.setdefault((problem.message, problem.place), []).append(problem.fix or "")
+    return [Problem(message, place, _either(found)) for (message, place), found in fixes.items()]
+
+
+def _either(fixes: list[str]) -> str:
+    first, *others = (fix for fix in dict.fromkeys(fixes) if fix != "expected a whole number" or len(fixes) == 1)
+    return " or ".join([first, *(fix.removeprefix("expected ") for fix in others)])

@@ -12,7 +12,7 @@ from typing import Any
 
 from eterna.errors import ConfigError, Place
 from eterna.files import read_text
-from eterna.text import shown
+from eterna.text import first_line, shown
 
 KeyPath = tuple[str | int, ...]
 MAX_BYTES = 1_000_000
@@ -61,7 +61,7 @@ def parse_yaml(text: str, name: str) -> Marked:
         place = Place(name, mark.line + 1, mark.column + 1) if mark else Place(name)
         raise ConfigError(f"not valid YAML: {error.problem or error.context}", place, _syntax_fix(text, mark)) from None
     except (YAMLError, ValueError) as error:
-        raise ConfigError(f"not valid YAML: {str(error).splitlines()[0]}", Place(name)) from None
+        raise ConfigError(f"not valid YAML: {first_line(error)}", Place(name)) from None
     except RecursionError:
         raise ConfigError("the YAML is nested too deeply", Place(name)) from None
     marked = Marked(None, {(): Place(name, 1, 1)})

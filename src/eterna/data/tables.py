@@ -14,7 +14,7 @@ from typing import Any
 
 from eterna.config import Source
 from eterna.errors import DataError, Place
-from eterna.files import sha256_of
+from eterna.files import sha256_of, usable_path
 from eterna.hub import LOCAL, find_commit, is_hub_id
 from eterna.text import shown
 from eterna.world.schema import Split
@@ -48,7 +48,9 @@ class Table:
 
 def is_table(path: str) -> bool:
     """Whether a source's path is read here: a table file, a folder, or a Hub id where no such path exists."""
-    found = Path(path)
+    found = usable_path(path)
+    if found is None:
+        return False
     return found.suffix in TABLE_FILES or found.is_dir() or (not found.exists() and is_hub_id(path))
 
 

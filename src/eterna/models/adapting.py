@@ -8,6 +8,7 @@ from typing import Any
 from eterna.config import LoraSection
 from eterna.errors import ModelError
 from eterna.models.targets import check_lora
+from eterna.text import first_line
 
 # Settings with which a model without its adapter is not the base any more.
 CHANGES_BASE = ("layer_replication", "kasa_config")
@@ -37,9 +38,7 @@ def add_lora(
             torch.manual_seed(seed_for(seed, "lora"))
             adapted = get_peft_model(model, LoraConfig(**values), revision=commit)
     except (ValueError, TypeError, AttributeError) as error:  # the last for tied layers in PEFT 0.18
-        raise ModelError(
-            f"PEFT refuses the lora section: {str(error).splitlines()[0][:300]}", fix="see PEFT's LoraConfig"
-        ) from error
+        raise ModelError(f"PEFT refuses the lora section: {first_line(error)}", fix="see PEFT's LoraConfig") from error
     said = [str(warning.message) for warning in caught if warning.category is UserWarning]
     if notes is not None:
         # PEFT sets fan_in_fan_out by itself where a layer is stored transposed (GPT-2) and says so.

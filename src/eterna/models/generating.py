@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,7 +74,7 @@ def generate_batch(
     )
     was_training = model.training
     model.eval()
-    with torch.random.fork_rng(), torch.no_grad():
+    with torch.random.fork_rng(), torch.no_grad(), _nothing_of_its_own(model):
         torch.manual_seed(generation.seed)
         streamer = _streamer(tokenizer, on_text) if on_text else None
         out = model.generate(input_ids=ids, attention_mask=mask, generation_config=settings, streamer=streamer)
@@ -86,6 +87,24 @@ def generate_batch(
         text = tokenizer.decode(new, skip_special_tokens=True).strip()
         replies.append(Generated(text, len(new), end is not None))
     return replies
+
+
+@contextmanager
+def _nothing_of_its_own(model: Any) -> Iterator[None]:
+    """Set the model's own generation config aside: transformers takes from it what the call leaves unset.
+
+    A penalty on repetitions or beams that a base model brings would make other replies than those of its neighbours.
+    """
+    from transformers import GenerationConfig
+
+    kept = [(part, part.generation_config) for part in model.modules() if "generation_config" in vars(part)]
+    try:
+        for part, _ in kept:
+            part.generation_config = GenerationConfig()
+        yield
+    finally:
+        for part, own in kept:
+            part.generation_config = own
 
 
 def _streamer(tokenizer: Any, on_text: Callable[[str], None]) -> Any:

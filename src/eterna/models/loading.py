@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from eterna.config import ModelSection
-from eterna.errors import ModelError, Place, UnavailableError
+from eterna.errors import EternaError, ModelError, Place, UnavailableError
+from eterna.files import usable_path
 from eterna.hub import LOCAL, find_commit
-from eterna.models.quantizing import nf4_settings, prepare_quantized
+from eterna.models.quantizing import dtype_of, nf4_settings, prepare_quantized
 from eterna.seeding import seed_for
-from eterna.text import name_hint, shown
+from eterna.text import first_line, name_hint, shown
 
 PACKAGED = {"eterna:base": "base_model"}
 PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
@@ -66,10 +67,10 @@ def find_model(name: str) -> str:
         if name not in PACKAGED:
             raise ModelError(f"no model {shown(name)} comes with Eterna", fix=name_hint(name, PACKAGED))
         return str(Path(__file__).parents[1] / PACKAGED[name])
-    folder = Path(name).expanduser()
-    if not (name.startswith((".", "/", "~")) or folder.exists() or name.count("/") > 1):
+    folder = usable_path(name)
+    if folder and not (name.startswith((".", "/", "~")) or folder.exists() or name.count("/") > 1):
         return name
-    if not folder.is_dir():
+    if folder is None or not folder.is_dir():
         raise ModelError(
             f"model.name is {shown(name)}, but there is no such folder",
             fix="a folder with config.json, a Hub id (owner/name), or eterna:base",
@@ -123,17 +124,30 @@ def check_weights(folder: Path) -> None:
 
 @contextmanager
 def readable_failure(name: str) -> Iterator[None]:
-    """Turn what transformers raises for a wrong name, file or network into one short message."""
-    from huggingface_hub.errors import HTTPError
-    from safetensors import SafetensorError
-
+    """Turn what transformers raises for a wrong name, file or network into one short ModelError."""
     try:
         yield
-    except ModelError:
+    except EternaError:
         raise
-    except (OSError, ValueError, KeyError, ImportError, SafetensorError, HTTPError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(f"cannot load {shown(name)}: {first[:300]}", fix=f"check the name; {LOCAL}") from error
+    except Exception as error:  # a damaged or foreign file raises anything, down to plain Exception
+        reason, fix = _why(error)
+        raise ModelError(f"cannot load {shown(name)}: {reason}", fix=fix) from error
+
+
+def _why(error: Exception) -> tuple[str, str]:
+    """What went wrong and what to do, where the first line of the error does not say it."""
+    from huggingface_hub.errors import StrictDataclassError
+
+    if isinstance(error, StrictDataclassError) and error.__cause__:
+        return f"config.json: {first_line(error.__cause__)}", "correct config.json, or copy it anew"
+    if isinstance(error, RuntimeError) and "ignore_mismatched_sizes" in str(error):
+        return "the weights have other shapes than config.json says", "copy config.json and weights of the same model"
+    if "untagged enum" in str(error):
+        fix = "install a newer tokenizers, or copy the file anew"
+        return f"tokenizer.json is damaged, or of a newer kind: {first_line(error)}", fix
+    if isinstance(error, KeyError):
+        return f"{first_line(error)} is not known to this transformers", "correct config.json, or install a newer one"
+    return first_line(error), f"check the name; {LOCAL}"
 
 
 def load_model(section: ModelSection, precision: str, seed: int, train_all: bool) -> Any:
@@ -170,9 +184,7 @@ def _dtype(wanted: str, precision: str, train_all: bool) -> Any:
 
     if wanted != "auto":
         return getattr(torch, wanted)
-    if train_all:
-        return torch.float32
-    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    return torch.float32 if train_all else dtype_of(precision)
 
 
 def load_finished(final: Path) -> tuple[Any, Any]:

@@ -56,17 +56,22 @@ def quantized_layers(model: Any) -> dict[str, int]:
     }
 
 
+def dtype_of(precision: str) -> Any:
+    """The torch type of fp32, bf16 or fp16."""
+    import torch
+
+    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+
+
 def nf4_settings(precision: str) -> Any:
     """transformers' BitsAndBytesConfig: NF4 with constants quantized twice, multiplied in `precision`."""
-    import torch
     from transformers import BitsAndBytesConfig
 
-    compute = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=compute,
+        bnb_4bit_compute_dtype=dtype_of(precision),
     )
 
 

@@ -27,7 +27,7 @@ def save_finished(
         return
     staged = folder.with_name(f".{folder.name}.staged")
     shutil.rmtree(staged, ignore_errors=True)
-    set_generation(model.generation_config, tokenizer, stop, max_new_tokens)
+    model.generation_config = _generation(model.generation_config, tokenizer, stop, max_new_tokens)
     model.save_pretrained(staged, state_dict=weights)
     tokenizer.save_pretrained(staged)
     if (staged / "adapter_config.json").is_file():
@@ -72,14 +72,14 @@ def copy_finished(
     beside, adapter = source, staged / "adapter_config.json"
     if adapter.is_file():
         values = json.loads(read_text(adapter))
-        base = values["base_model_name_or_path"] = _absolute(values["base_model_name_or_path"])
+        base = values["base_model_name_or_path"] = _absolute(values.get("base_model_name_or_path"))
         write_json(adapter, values)
-        if not (source / "generation_config.json").is_file():
+        if base and not (source / "generation_config.json").is_file():
             beside = Path(base)
     known = (beside / "generation_config.json").is_file()
     config = GenerationConfig.from_pretrained(beside) if known else GenerationConfig()
-    set_generation(config, tokenizer, find_stop(config), config.max_new_tokens or max_new_tokens)
-    config.save_pretrained(staged)
+    longest = config.max_new_tokens or max_new_tokens
+    _generation(config, tokenizer, find_stop(config), longest).save_pretrained(staged)
     shutil.rmtree(folder, ignore_errors=True)
     staged.replace(folder)
 
@@ -90,8 +90,9 @@ def make_base_absolute(model: Any) -> None:
         config.base_model_name_or_path = _absolute(config.base_model_name_or_path)
 
 
-def _absolute(base: str) -> str:
-    return str(Path(base).resolve()) if Path(base).is_dir() else base
+def _absolute(base: str | None) -> str | None:
+    """None for a base that was built in memory and has no name."""
+    return str(Path(base).resolve()) if base and Path(base).is_dir() else base
 
 
 def set_stop_tokens(config: Any, tokenizer: Any, stop: list[int]) -> None:
@@ -100,8 +101,13 @@ def set_stop_tokens(config: Any, tokenizer: Any, stop: list[int]) -> None:
     config.pad_token_id = tokenizer.pad_token_id
 
 
-def set_generation(config: Any, tokenizer: Any, stop: list[int], max_new_tokens: int) -> None:
-    """A generation config for replies that are the same each time: greedy, `max_new_tokens` at most."""
+def _generation(before: Any, tokenizer: Any, stop: list[int], max_new_tokens: int) -> Any:
+    """A generation config for the replies that were scored: greedy, `max_new_tokens` at most, nothing else.
+
+    Of the one before it keeps what a text begins with; not its penalties and beams, which the scores did not have.
+    """
+    from transformers import GenerationConfig
+
+    config = GenerationConfig(do_sample=False, max_new_tokens=max_new_tokens, bos_token_id=before.bos_token_id)
     set_stop_tokens(config, tokenizer, stop)
-    config.max_new_tokens = max_new_tokens
-    config.do_sample, config.temperature, config.top_p, config.top_k = False, None, None, None
+    return config

@@ -31,7 +31,13 @@ def check_lora(model: Any, lora: LoraSection) -> None:
         if isinstance(wanted, list):
             problems += _unmatched(key, wanted, modules, _ends_with)
         elif wanted != "all-linear":
-            problems += _unmatched(key, [wanted], modules, _matches_whole)
+            unmatched = _unmatched(key, [wanted], modules, _matches_whole)
+            if unmatched and any(_ends_with(wanted, name) for name in modules):
+                message = (
+                    f"lora.{key} is {shown(wanted)}, which PEFT takes for a pattern of whole names; it matches none"
+                )
+                unmatched = [Problem(message, fix=f"write a list: {key}: [{wanted}]")]
+            problems += unmatched
     problems += _unmatched("modules_to_save", values.get("modules_to_save", []), modules, _ends_with)
     for key in ("rank_pattern", "alpha_pattern"):
         problems += _unmatched(key, values.get(key, {}), modules, _matches_end)

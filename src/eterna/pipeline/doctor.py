@@ -22,6 +22,7 @@ from typing import Any, Literal
 
 from eterna.errors import ModelError
 from eterna.pipeline.fits import available_memory, largest_models
+from eterna.text import first_line
 
 NEEDED = ("torch", "transformers", "peft", "accelerate", "datasets", "mlflow", "tensorboard")
 EXTRAS = {"bitsandbytes": ("quantization", "QLoRA"), "sentencepiece": ("sentencepiece", "sentencepiece tokenizers")}
@@ -124,7 +125,7 @@ def _import_failure(name: str) -> str | None:
     try:
         importlib.import_module(name)
     except Exception as error:  # a broken library may raise anything; whatever it is, it is the finding
-        return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"
+        return f"{type(error).__name__}: {first_line(error)}"
     finally:
         logging.disable(logging.NOTSET)
     return None
@@ -189,7 +190,7 @@ def check_base_model(folder: Path | None = None) -> Row:
         check_weights(folder)
         size = sum(_weights_read(path) for path in folder.glob("*.safetensors"))
     except (ModelError, ValueError, ImportError) as error:
-        return Row("eterna:base", "bad", str(error).splitlines()[0], fix)
+        return Row("eterna:base", "bad", first_line(error), fix)
     return Row("eterna:base", "ok", f"whole, {size / 2**20:.1f} MiB of weights")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from eterna.errors import ConfigError, UploadError
+from eterna.text import first_line
 
 
 def check_login(arguments: Any) -> None:
@@ -16,9 +17,8 @@ def check_login(arguments: Any) -> None:
     try:
         HfApi().whoami(token=arguments.hub_token)
     except (HTTPError, OSError) as error:
-        first = _first_line(error)
         raise ConfigError(
-            f"training.push_to_hub is true, but the Hub lets nobody in from here: {first[:200]}",
+            f"training.push_to_hub is true, but the Hub lets nobody in from here: {first_line(error, 200)}",
             fix="log in with `hf auth login`, or remove the setting",
         ) from error
 
@@ -39,11 +39,7 @@ def upload(final: Path, trainer: Any) -> str:
         )
     except (HTTPError, OSError) as error:
         raise UploadError(
-            f"the run is finished, but {final} was not uploaded: {_first_line(error)[:200]}\n"
+            f"the run is finished, but {final} was not uploaded: {first_line(error, 200)}\n"
             f"    fix: hf upload {trainer.hub_model_id} {final}"
         ) from error
     return str(done.repo_url)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

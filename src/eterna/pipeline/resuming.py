@@ -81,7 +81,7 @@ def find_checkpoint(run: RunFolder, loaded: LoadedConfig, resume: bool) -> Path 
 
 def named_checkpoint(run: RunFolder, path: Path) -> Path:
     """The checkpoint of `resume_from_checkpoint: PATH`: one of this run, or any that begins a run. Raises RunError."""
-    if not (path / "trainer_state.json").is_file() or not path.resolve().name.rpartition("-")[2].isdigit():
+    if not (path / "trainer_state.json").is_file() or not path.resolve().name.rpartition("-")[2].isdecimal():
         raise RunError(
             f"training.resume_from_checkpoint: {path} is no checkpoint", fix="a folder such as checkpoint-500"
         )

@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from eterna.config.old_names import GONE, OLD_NAMES
+from eterna.config.old_names import GONE, OLD_NAMES, joined, meaning_of
 from eterna.errors import ConfigError, EternaWarning
 from eterna.text import name_hint, shown
 
@@ -41,19 +41,18 @@ def translate(settings: dict[str, Any], known: set[str]) -> tuple[dict[str, Any]
     values: dict[str, Any] = {}
     notes: list[str] = []
     for name, value in settings.items():
-        (_, new), convert = OLD_NAMES.get(("training", name), (("training", name), None))
+        old = ("training", name)
+        new = OLD_NAMES[old][0][1] if old in OLD_NAMES else None
         if name in GONE:
             notes.append(f"{name} is not needed any more: {GONE[name]}")
-        elif convert and new in known:
-            converted = convert(value)
-            if converted is None:
+        elif new in known:
+            meaning = meaning_of(old, value)
+            if meaning is None:
                 continue
-            if settings.get(str(new)) is not None:
-                raise ConfigError(f"{name} and {new} say the same thing twice", fix=f"keep {new} only")
-            values[str(new)] = converted
-            notes.append(f"{name} is now {new}" + ("" if new == "hub_token" else f"={shown(converted)}"))
+            values[str(new)] = joined(old, values.get(str(new), settings.get(str(new))), meaning)
+            notes.append(f"{name} is now {new}" + ("" if new == "hub_token" else f"={shown(meaning)}"))
         elif name in known:
-            values[name] = value
+            values.setdefault(name, value)
         elif name == "logging_dir":
             values[name] = value
             notes.append("logging_dir is no field of TrainingArguments any more; eterna.Trainer still writes there")

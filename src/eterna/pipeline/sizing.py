@@ -17,6 +17,7 @@ from eterna.models import (
     trainable_share,
 )
 from eterna.models.loading import readable_failure
+from eterna.text import first_line
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "fp32": 4, "bf16": 2, "fp16": 2}
 
@@ -71,7 +72,7 @@ def _empty_model(config: RunConfig, shape: Any) -> Any:
         try:
             return AutoModelForCausalLM.from_config(shape, **options)
         except ImportError as error:
-            message = f"model.attention: {attention} does not work here: {str(error).splitlines()[0]}"
+            message = f"model.attention: {attention} does not work here: {first_line(error)}"
             raise ModelError(message, fix="model.attention: auto") from error
 
 

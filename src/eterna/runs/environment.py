@@ -56,7 +56,13 @@ def _git_commit() -> str | None:
     if not any((folder / ".git").exists() for folder in (Path.cwd(), *Path.cwd().parents)):
         return None
     try:
-        done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False)  # noqa: S607
+        done = subprocess.run(
+            ["git", "rev-parse", "-q", "--verify", "HEAD"],  # noqa: S607
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() or None

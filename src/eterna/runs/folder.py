@@ -107,7 +107,7 @@ class RunFolder:
         found = [
             (int(item.name.removeprefix(CHECKPOINT)), item)
             for item in self.path.glob(f"{CHECKPOINT}*")
-            if item.name.removeprefix(CHECKPOINT).isdigit() and (item / "trainer_state.json").is_file()
+            if item.name.removeprefix(CHECKPOINT).isdecimal() and (item / "trainer_state.json").is_file()
         ]
         return [item for _, item in sorted(found)]
 
@@ -147,8 +147,9 @@ class RunFolder:
         return self._read_rows("samples.jsonl")
 
     def drop_after(self, step: int) -> None:
-        """Forget figures and samples past `step`: a resumed run writes them again."""
+        """Forget figures and samples past `step`, and a line that a kill cut short: a resumed run writes them again."""
         for name in ("metrics.jsonl", "samples.jsonl"):
+            _drop_half_line(self.path / name)
             rows = self._read_rows(name)
             kept = [row for row in rows if row["step"] <= step]
             if len(kept) < len(rows):
@@ -256,3 +257,13 @@ class RunFolder:
                 f"{path} has format {record.get('format')}, this Eterna reads {FORMAT}",
                 fix="use the Eterna that wrote it, or a newer one",
             )
+
+
+def _drop_half_line(path: Path) -> None:
+    """Remove a last line without a line end, and the file where that was all it held."""
+    raw = path.read_bytes() if path.is_file() else b""
+    whole = raw[: raw.rfind(b"\n") + 1]
+    if raw and not whole:
+        path.unlink()
+    elif whole != raw:
+        write_whole(path, whole)

@@ -11,7 +11,7 @@ from typing import Any
 from eterna.config import OWN_TRACKERS, TrainingSection
 from eterna.config.field_tables import ANSWERS
 from eterna.errors import ConfigError, Problem
-from eterna.text import name_hint, shown
+from eterna.text import first_line, name_hint, shown
 
 # Lower is better, which transformers only guesses of names that end in "loss".
 LOWER_IS_BETTER = ("perplexity", "bits_per_byte")
@@ -54,9 +54,8 @@ def build_arguments(training: TrainingSection, precision: str, has_eval: bool) -
             values["parallelism_config"] = ParallelismConfig(**values["parallelism_config"])
         arguments = transformers.TrainingArguments(**values)
     except (ValueError, TypeError, ImportError) as error:
-        first = str(error).strip().splitlines()[0]
         raise ConfigError(
-            f"transformers refuses the training section: {first[:400]}", fix="see its TrainingArguments"
+            f"transformers refuses the training section: {first_line(error, 400)}", fix="see its TrainingArguments"
         ) from error
     check_sharding(training, arguments)
     return arguments

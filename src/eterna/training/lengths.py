@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from transformers.trainer_pt_utils import BatchRebalanceSampler
 
+from eterna.data.batches import FILLER
 from eterna.training.order import EpochOrder
 
 STRETCH = 50
@@ -46,11 +47,14 @@ class BalancedBatches(BatchRebalanceSampler):  # type: ignore[misc]
     ) -> None:
         self.order = order
         self.tokens = list(lengths)
-        unknown = [0] * len(order.positions())
-        super().__init__(unknown, step, processes, accumulation, shuffle=False, rank=rank, drop_last=drop_last)
+        self.longest = len(order.positions())  # of epoch 0
+        super().__init__(
+            [0] * self.longest, step, processes, accumulation, shuffle=False, rank=rank, drop_last=drop_last
+        )
 
     def __iter__(self) -> Iterator[list[int]]:
         positions = self.order.positions()
-        self.lengths = [self.tokens[position] for position in positions]
+        positions += [FILLER] * (self.longest - len(positions))
+        self.lengths = [1 if position == FILLER else self.tokens[position] for position in positions]
         for batch in super().__iter__():
             yield [positions[index] for index in batch]

@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 from eterna.errors import ConfigError
+from eterna.text import first_line
 
 ADAM_BYTES = 8.0  # two float32 moments
 PROBE = (64, 128)  # past 4096 elements, from which on bitsandbytes keeps its moments in 8 bits
@@ -29,11 +30,12 @@ def probe_optimizer(arguments: Any, model: Any) -> tuple[float, list[str]]:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
             optimizer = kind([weight], **settings)
+            if callable(begin := getattr(optimizer, "train", None)):
+                begin()  # as Trainer does for schedule-free optimizers, which refuse to step before it
             optimizer.step()
     except (ImportError, ValueError, TypeError, RuntimeError, NotImplementedError) as error:
-        first = str(error).strip().splitlines()[0]
         raise ConfigError(
-            f"training.optim: {arguments.optim.value} does not work here: {first[:300]}",
+            f"training.optim: {arguments.optim.value} does not work here: {first_line(error)}",
             fix="install what it names, or use another, such as adamw_torch",
         ) from error
     state = [value for value in optimizer.state[weight].values() if torch.is_tensor(value)]

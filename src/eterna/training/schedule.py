@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from eterna.errors import ConfigError
-from eterna.text import plural
+from eterna.text import first_line, plural
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 
@@ -36,7 +36,7 @@ def plan_schedule(arguments: Any, steps: int) -> list[float] | None:
         return [base * share(step) for step in range(steps)]
     except (TypeError, ValueError, ArithmeticError) as error:
         raise ConfigError(
-            f"transformers refuses the schedule {arguments.lr_scheduler_type.value}: {str(error).splitlines()[0]}",
+            f"transformers refuses the schedule {arguments.lr_scheduler_type.value}: {first_line(error)}",
             fix="its settings go into training.lr_scheduler_kwargs",
         ) from error
 

@@ -142,13 +142,22 @@ class EternaTrainer(Trainer):  # type: ignore[misc]
         return loss
 
     def evaluate(self, *arguments: Any, **settings: Any) -> dict[str, float]:
-        """Run Eterna's evaluation. Returns its figures named eval_*; torch's random state is left as it was."""
+        """Run Eterna's evaluation. Returns its figures named eval_*; torch's random state is left as it was.
+
+        Raises UserError where metric_for_best_model has no figure.
+        """
         if self._evaluate_with is None:
             raise UserError("there is nothing to evaluate on", fix="give held-out data (eval_dataset)")
         begun = time.monotonic()
         with torch.random.fork_rng():
             figures = self._evaluate_with(self.accelerator.unwrap_model(self.model), self.state.global_step)
         metrics = {f"eval_{name}": value for name, value in figures.items()}
+        best_by = self.args.metric_for_best_model
+        if best_by and f"eval_{best_by.removeprefix('eval_')}" not in metrics:
+            message = (
+                f"training.metric_for_best_model is {best_by}, which none of the held-out items could be scored by"
+            )
+            raise UserError(message, fix=f"one of: {', '.join(figures)}")
         self._aside += time.monotonic() - begun
         self.log(metrics)
         self.control: TrainerControl = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)

@@ -16,7 +16,8 @@ from eterna.files import write_whole
 from eterna.text import name_hint, plural, shown
 from eterna.world.cards import Card, read_card
 from eterna.world.dialogues import Macros, read_dialogues
-from eterna.world.loading import ID, PACKAGED, find_world, load_world
+from eterna.world.layout import ID
+from eterna.world.loading import PACKAGED, find_world, load_world
 from eterna.world.schema import NPC, PLAYER, Example, World
 
 RESERVED = (PLAYER, "narrator")

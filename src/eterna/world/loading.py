@@ -12,13 +12,13 @@ from pydantic import BaseModel, ValidationError
 from eterna.config.reading import Marked, parse_yaml, read_yaml
 from eterna.errors import Place as FilePlace
 from eterna.errors import Problem, UserError, WorldError
-from eterna.files import read_json_lines, read_text, sha256_of
+from eterna.files import read_json_lines, read_text, sha256_of, usable_path
 from eterna.text import name_hint, shown
+from eterna.world.layout import id_problem, misplaced_keys, name_problem, unread_files
 from eterna.world.schema import NARRATOR, NPC, PLAYER, Book, Canon, Example, Place, Revelacion, World
 
 PACKAGED = "eterna:"
 FORMAT = 1
-ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 PartT = TypeVar("PartT", bound=BaseModel)
 
 
@@ -31,12 +31,12 @@ def find_world(name: str) -> Path:
         if wanted not in shipped:
             raise WorldError(f"no world {shown(name)} comes with Eterna", fix=name_hint(wanted, shipped))
         return worlds / wanted
-    folder = Path(name)
-    if not (folder / "world.yaml").is_file():
+    file = usable_path(f"{name}/world.yaml")
+    if file is None or not file.is_file():
         raise WorldError(
-            f"{folder} is not a world: it holds no world.yaml", fix="name a world's folder, or eterna:biblioteca"
+            f"{shown(name)} is not a world: it holds no world.yaml", fix="name a world's folder, or eterna:biblioteca"
         )
-    return folder
+    return file.parent
 
 
 def load_world(folder: Path) -> World:
@@ -77,6 +77,7 @@ class _Reader:
                 FilePlace(str(self.folder / "world.yaml"), 1),
                 "write `format: 1`; a newer format needs a newer Eterna",
             )
+        self.problems += [*unread_files(self.folder), *(misplaced_keys(head) if head else ())]
         values |= {
             "books": self.parts("books", "*.md", Book, _front_matter),
             "npcs": self.parts("npcs", "*.yaml", NPC, read_yaml),
@@ -124,12 +125,8 @@ class _Reader:
         found: dict[str, PartT] = {}
         for path in sorted((self.folder / name).glob(pattern)):
             place = FilePlace(str(path), 1)
-            if not ID.fullmatch(path.stem):
-                self.problem(
-                    f"the file name {shown(path.stem)} is not an id",
-                    place,
-                    "lower-case letters, digits, _ and -",
-                )
+            if problem := name_problem(name, path.stem, place):
+                self.problems.append(problem)
                 continue
             marked = self.yaml(path, read)
             if marked is None:
@@ -137,6 +134,8 @@ class _Reader:
             if not isinstance(marked.values, dict):
                 self.problem("the file holds no keys", place, f"write {', '.join(list(kind.model_fields)[1:4])}, ...")
                 continue
+            if problem := id_problem(path.stem, marked):
+                self.problems.append(problem)
             part = self.build(kind, {**marked.values, "id": path.stem}, marked)
             if part is not None:
                 found[path.stem] = part
@@ -146,7 +145,10 @@ class _Reader:
     def revelaciones(self) -> dict[str, Revelacion]:
         path = self.folder / "revelaciones.yaml"
         marked = self.yaml(path) if path.is_file() else None
-        items = marked.values if marked and isinstance(marked.values, list) else []
+        items = marked.values if marked and marked.values is not None else []
+        if not isinstance(items, list):
+            self.problem("the file holds no list", FilePlace(str(path), 1), "begin each revelación with `- id:`")
+            return {}
         found: dict[str, Revelacion] = {}
         for index, item in enumerate(items):
             assert marked is not None
@@ -278,5 +280,8 @@ def _front_matter(path: Path) -> Marked:
         )
     marked = parse_yaml("\n" + head, str(path))
     if isinstance(marked.values, dict):
+        if "text" in marked.values:
+            place = marked.place_of(("text",))
+            raise WorldError("text stands in the head of the book", place, "write it below the second `---` line")
         marked.values["text"] = body.strip()
     return marked
