@@ -1,0 +1,261 @@
+"""Headings of chapters and parts in a plain text book, in English and Spanish.
+
+Three kinds, from plain to doubtful: markdown marks; a word with a number (Chapter 3, CAPÍTULO PRIMERO, Jornada II),
+a lone number (`IV.`, `- II -`, `I. The Door`) that fits the sequence of its neighbours, a known name (Prologue, Al
+lector); and lines that are only set like a heading (capitals, a wide gap), which need a second sign, because people
+shout and read signs aloud in novels.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from eterna.data.books.layout import SENTENCE_END, Block, Layout
+from eterna.data.books.numbers import ORDINAL, ROMAN, number_of
+
+PART, CHAPTER, SECTION = range(3)  # ranks: a smaller one stands above
+
+_RANKS = {
+    PART: r"book|part|volume|vol\.|libro|parte|tomo|volumen|[ée]poca|period",
+    CHAPTER: r"chapter|chap\.|cap[íi]tulo|cap\.|letter|carta|ep[íi]stola|stave|canto|act|acto|jornada|cuadro",
+    SECTION: r"scene|escena|section|secci[óo]n",
+}
+_WORDS = "|".join(_RANKS.values())
+_NUMBER = rf"(?:{ROMAN}|\d{{1,3}}|{ORDINAL})"
+_NAMED = re.compile(rf"(?P<word>{_WORDS})\s+(?:the\s+|el\s+|la\s+)?(?P<number>{_NUMBER})(?!\w)(?P<rest>.*)", re.I)
+_TURNED = re.compile(rf"(?:the\s+|la\s+|el\s+)?(?P<number>{ORDINAL})\s+(?P<word>{_WORDS})(?!\w)(?P<rest>.*)", re.I)
+_LONE = re.compile(r"[-–—\s]*(?P<number>[IVXLC]+|\d{1,3})\s*[.:)]?[-–—\s]*")
+_TITLED = re.compile(r"[-–—\s]*(?P<number>[IVXLC]+|\d{1,3})\s*(?:[-–—]+|[.:)])[-–—\s]*(?P<rest>[^\W_¿¡«\"“].*|[¿¡«\"“]\w.*)")
+_NAMES = re.compile(
+    r"(?:pr[óo]logo|prologue|ep[íi]logo|epilogue|preface|prefacio|introduction|introducci[óo]n|foreword|afterword|"
+    r"conclusion|conclusi[óo]n|appendix|ap[ée]ndice|postscript|advertencia|al lector|to the reader|interlude|"
+    r"(?:author'?s |nota del? )(?:note|autor|editor)|intermedio|proemio|pre[áa]mbulo|initial chapter|final chapter|"
+    r"chapter the last|cap[íi]tulo (?:último|final))(?P<rest>(?: del autor| to [^.]{1,40})?\s*(?:[.:—-].*)?)",
+    re.I,
+)
+_MARKDOWN = re.compile(r"(?P<marks>#{1,6})\s+(?P<text>.*?)\s*#*")
+_OPENING_SIGNS = tuple("\"'“‘«»-–—―([*_")
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A block that is a heading."""
+
+    text: str
+    rank: int
+    key: str = ""
+    """Kind and number, such as `capítulo 3`, the same in a table of contents and in the body; empty without number."""
+
+
+def strong_heading(line: str) -> Heading | None:
+    """A line that says by itself that it is a heading: a word with a number, or a known name."""
+    text = " ".join(line.split())
+    if not text[:1].isupper() or len(text) > 350:
+        return None
+    if (named := _NAMES.fullmatch(text)) and len(text) <= 120:
+        return Heading(text, CHAPTER, text.split(named["rest"] or "\0")[0].strip(" .:").lower())
+    match = _NAMED.fullmatch(text) or _TURNED.fullmatch(text)
+    if not match or not _may_follow(match["rest"], turned=match.re is _TURNED):
+        return None
+    word = match["word"].lower()
+    rank = next(rank for rank, words in _RANKS.items() if re.fullmatch(words, word))
+    return Heading(text, rank, f"{word} {number_of(match['number'])}")
+
+
+def _may_follow(rest: str, turned: bool) -> bool:
+    """Whether `rest` can follow `Chapter 3` in a heading: nothing, a mark, or a title that begins like one."""
+    text = rest.strip()
+    if not text or text[0] in ".:-–—,;)]":
+        return not re.match(r"[,;-]\s*[a-zà-ÿ]", text)
+    if turned and re.match(r"(?:de|del|of)\s", text):
+        return not text.endswith(SENTENCE_END)
+    return rest[0].isspace() and (text[0].isupper() or text[0] in "¿¡«“\"'‘(")
+
+
+def is_capitals(line: str) -> bool:
+    """Whether a line is set in capitals: three letters at least, none small but in `Mc`, no talk, not too long."""
+    letters = [sign for sign in line if sign.isalpha()]
+    small = re.sub(r"(?<=\bM)c(?=[A-Z])|(?<=[’'])s\b", "", line)
+    shape = 3 <= len(letters) and len(line) <= 120 and not line.strip().startswith(_OPENING_SIGNS)
+    return shape and not any(sign.islower() for sign in small)
+
+
+def isolate(blocks: Sequence[Block], layout: Layout) -> list[Block]:
+    """Headings that share a block with text, put in blocks of their own."""
+    found: list[Block] = []
+    for block in blocks:
+        start = 0
+        for index, line in enumerate(block.lines):
+            if index < start or not (index == 0 or (layout.dense and _may_begin(block.lines[index - 1], layout))):
+                continue
+            if strong_heading(line) or _MARKDOWN.fullmatch(line) or (layout.dense and _is_lone(line)):
+                if index > start:
+                    found.append(block.part(start, index))
+                stop = index + _heading_lines(block.lines[index:], layout)
+                found.append(block.part(index, stop))
+                start = stop
+        if start < len(block.lines):
+            found.append(block.part(start))
+    return found
+
+
+def _may_begin(before: str, layout: Layout) -> bool:
+    return before.endswith(SENTENCE_END) or len(before) < 0.7 * layout.width or is_capitals(before)
+
+
+def _is_lone(line: str) -> bool:
+    return bool(_LONE.fullmatch(line.strip()))
+
+
+def _heading_lines(lines: Sequence[str], layout: Layout) -> int:
+    """How many lines belong to the heading that the first one begins."""
+    count = 1
+    while count < len(lines) and is_capitals(lines[count]) and not strong_heading(lines[count]):
+        count += 1
+    has_title = not _is_lone(lines[0]) and len(lines[0].split()) > 2
+    if count == 1 and layout.wrapped and not layout.dense and 2 <= len(lines) <= 3:
+        total = sum(map(len, lines))
+        if (has_title and total < 250) or (len(lines) == 2 and _reads_like_title(lines[1].strip())):
+            return len(lines)
+    return count
+
+
+def _reads_like_title(text: str, longest: int = 90) -> bool:
+    """Short, begins like a title, does not end like a sentence."""
+    begins = bool(text) and (text[0].isupper() or text[0] in "¿¡" or text[0].isdigit())
+    return begins and len(text) <= longest and not text.endswith((*tuple(".…:;,\"”»-—"), "?'", "!'"))
+
+
+def find_headings(blocks: Sequence[Block], layout: Layout, contents: str = "") -> dict[int, Heading]:
+    """Index of a block to its heading. `contents` is the text of the table of contents, which vouches for titles."""
+    if marked := _markdown(blocks):
+        return marked
+    found = {index: heading for index, block in enumerate(blocks) if (heading := _strong(block, layout))}
+    found |= _numerals(blocks, layout, found)
+    found |= _set_apart(blocks, layout, found, contents)
+    found |= _subtitles(blocks, layout, found)
+    return _ranked(found)
+
+
+def _markdown(blocks: Sequence[Block]) -> dict[int, Heading]:
+    """Headings marked by `#`: the highest level that stands twice is that of chapters."""
+    matches = {index: match for index, block in enumerate(blocks) if (match := _MARKDOWN.fullmatch(block.lines[0]))}
+    levels = Counter(len(match["marks"]) for match in matches.values())
+    chapters = min((level for level, count in levels.items() if count > 1), default=min(levels, default=0))
+    found = {}
+    for index, match in matches.items():
+        level = len(match["marks"])
+        rank = PART if level < chapters else CHAPTER if level == chapters else SECTION
+        found[index] = Heading(match["text"], rank, f"{level} {match['text']}".lower())
+    return found
+
+
+def _strong(block: Block, layout: Layout) -> Heading | None:
+    if len(block.lines) > 4 or (len(block.lines) > 1 and not layout.wrapped and not is_capitals(block.lines[-1])):
+        return None
+    first = strong_heading(block.lines[0])
+    if first and len(block.text) > 60 and block.text.endswith(tuple("!?”\"'")) and not is_capitals(block.lines[0]):
+        return first if re.search(r"[.:—]\s", block.text) else None
+    return replace(first, text=block.text) if first else None
+
+
+def _numerals(blocks: Sequence[Block], layout: Layout, known: dict[int, Heading]) -> dict[int, Heading]:
+    """Lone numbers that count on from the last one, or begin anew at 1 with a 2 to come."""
+    candidates: list[tuple[int, int, bool]] = []
+    for index, block in enumerate(blocks):
+        text = block.text
+        match = _LONE.fullmatch(text) or (_TITLED.fullmatch(text) if len(text) <= 130 else None)
+        number = number_of(match["number"]) if match else None
+        if index not in known and match and number and len(block.lines) <= 2:
+            candidates.append((index, number, match.re is _LONE))
+    found: dict[int, Heading] = {}
+    last, last_is_lone = 0, True
+    for (index, number, is_lone), (_, after, _) in pairwise([*candidates, (0, 0, True)]):
+        goes_on = last < number <= last + 2 and (last > 0 or number > 1) and is_lone == last_is_lone
+        starts = number == 1 and (after in (2, 3) or index - 1 in known or not known)
+        if starts or goes_on or (last > 0 and number == last + 1):
+            found[index] = Heading(blocks[index].text, CHAPTER, f"number {number}")
+            last, last_is_lone = number, is_lone
+    return found if len(found) > 1 else {}
+
+
+def _set_apart(
+    blocks: Sequence[Block], layout: Layout, known: dict[int, Heading], contents: str
+) -> dict[int, Heading]:
+    """Lines set like a heading that have a second sign beside it: a wide gap, the contents, a numbered one next."""
+    if any(heading.key.startswith(("act", "jornada", "scene", "escena")) for heading in known.values()):
+        return {}  # a play: speakers and stage directions are set like headings
+    times = Counter(block.text for block in blocks)
+    listed = plain(contents)
+    named = sum(not heading.key.startswith("number") for heading in known.values())
+    found: dict[int, Heading] = {}
+    for index, block in enumerate(blocks):
+        text = block.text
+        if index in known or len(block.lines) > 3 or times[text] > 2 or not (text[0].isupper() or text[0] in "¿¡"):
+            continue
+        capitals = is_capitals(text)
+        wide = block.gap >= layout.wide_gap and index > 0 and not layout.dense
+        if capitals and (
+            wide
+            or plain(text) in listed
+            or any(near in known and known[near].key.endswith(" 1") for near in range(index + 1, index + 4))
+            or (named < 3 and _stands_alone(blocks, index))
+        ):
+            found[index] = Heading(text.rstrip("."), CHAPTER)
+        elif len(block.lines) == 1 and _reads_like_title(text) and (wide or plain(text) in listed) and len(text) > 3:
+            found[index] = Heading(text, CHAPTER)
+    return found
+
+
+def plain(text: str) -> str:
+    """Words without case and signs, for comparing titles."""
+    return " ".join(re.findall(r"\w+", text.casefold())) or "\0"
+
+
+def _stands_alone(blocks: Sequence[Block], index: int) -> bool:
+    """Whether a line in capitals is no sign, shout or signature: prose ends before it and a sentence begins after it."""
+    text = blocks[index].text
+    if text.endswith(tuple(".!?,:;")) or not 0 < index < len(blocks) - 1:
+        return False
+    before, after = blocks[index - 1].text, blocks[index + 1].text
+    ends = before.endswith(tuple(".!?…”\"'’_*")) and not is_capitals(before)
+    return ends and not is_capitals(after) and not after[0].islower() and len(re.findall(r"[^\W\d_]{2,}", text)) > 1
+
+
+def _subtitles(blocks: Sequence[Block], layout: Layout, known: dict[int, Heading]) -> dict[int, Heading]:
+    """Titles that stand in a block of their own right under a heading."""
+    found: dict[int, Heading] = {}
+    for index in range(len(blocks) - 1):
+        block, text = blocks[index], blocks[index].text
+        if index in known or index - 1 not in known or index + 1 in known or index - 1 in found:
+            continue
+        bare = len(known[index - 1].text.split()) <= 3
+        longest = 300 if block.gap >= layout.wide_gap else 90
+        apart = block.gap >= layout.wide_gap and not layout.dense and not text.startswith(_OPENING_SIGNS)
+        titled = bare and (is_capitals(text) or (block.gap and _reads_like_title(text)))
+        if len(text) <= longest and len(block.lines) <= 3 and (apart or titled):
+            found[index] = Heading(text, CHAPTER)
+    return found
+
+
+def _ranked(found: dict[int, Heading]) -> dict[int, Heading]:
+    """Lone numbers under chapters are sections of them."""
+    ordered = sorted(found.items())
+    chapters = sum(bool(re.match(r"(?!number)\S+ \d", one.key)) and one.rank == CHAPTER for _, one in ordered)
+    firsts = [place for place, (_, one) in enumerate(ordered) if one.key == "number 1"]
+    under = sum(place > 0 and _is_title(ordered, place) for place in firsts)
+    if chapters < 2 and not (len(firsts) > 1 and under >= 0.8 * len(firsts)):
+        return dict(ordered)
+    return {
+        index: replace(one, rank=SECTION) if one.key.startswith("number") else one for index, one in ordered
+    }
+
+
+def _is_title(ordered: Sequence[tuple[int, Heading]], place: int) -> bool:
+    """Whether a title without number stands shortly before the heading at `place`."""
+    (index, _), (before, heading) = ordered[place], ordered[place - 1]
+    return heading.rank == CHAPTER and not heading.key and index - before <= 3

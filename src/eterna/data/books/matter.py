@@ -1,0 +1,227 @@
+"""What stands in a public-domain file but is no part of the book: licence, credits, title page, contents, notices."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from eterna.data.books.headings import Heading, plain, strong_heading
+from eterna.data.books.layout import WORD, Block
+from eterna.text import plural
+
+TITLE_PAGE_WORDS = 80  # a title page has fewer words than this before the first plain heading
+TITLE_PAGE_BLOCKS = 80
+EDGE_BLOCKS = 60  # credits stand at most so far from either end
+_START = re.compile(r"\s*\*{3}\s*START OF (?:THE|THIS) PROJECT GUTENBERG|.*\*END\*?\s*THE SMALL PRINT", re.I)
+_END = re.compile(
+    r"\s*(?:\*{3}\s*END OF (?:THE|THIS) PROJECT GUTENBERG|End of (?:the |this )?Project Gutenberg|"
+    r"\*{3}\s*START: FULL LICENSE|Fin (?:de|del) (?:la obra |libro )?(?:de )?Project Gutenberg)",
+    re.I,
+)
+_CREDIT = re.compile(
+    r"\W*(?:produced by|e-?text prepared|this (?:e-?text|e-?book|file) was|transcribed (?:from|by)|scanned by|"
+    r"html version|digiti[sz]ed by|(?:the )?online distributed proof|updated editions|transcriber['’]?s? note|"
+    r"nota del? (?:transcriptor|transcripci[óo]n|editor digital)|(?:nota preliminar: )?edici[óo]n digital|"
+    r"note: (?:project|images)|release date|\[?e-?(?:book|text) #|obtenido de|categor[íi]as?:|retrieved from|"
+    r"esta obra (?:est[áa]|se encuentra) en (?:el )?dominio p[úu]blico|this work is in the public domain|"
+    r"original publication date|http|www\.|character set encoding)",
+    re.I,
+)
+_TITLE_LINE = re.compile(r"\s*(?:Title|Título):\s*(.+)")
+_CONTENTS = re.compile(r"\W*(?:table of )?contents\W*|\W*(?:[íi]ndice|tabla)(?: de (?:materias|cap[íi]tulos))?\W*", re.I)
+_THE_END = re.compile(r"\W*(?:the end|finis|fin|end)(?: (?:of|de|del) [\w ]{1,60})?\W*", re.I)
+_TALK = tuple("-–—―\"'“‘«¡¿.")
+_SENTENCE = tuple(".!?…”\"»’'—:")
+
+
+@dataclass(frozen=True)
+class Removed:
+    """Lines taken off a book."""
+
+    what: str
+    """`licence`, `credits`, `title page`, `contents`, `end matter`, `illustration`, `notice`."""
+    line: int
+    """Where it begins, from 1."""
+    lines: int
+    words: int
+    first: str
+    """Its first words."""
+
+    def __str__(self) -> str:
+        return f"{self.what} (line {self.line}, {plural(self.lines, 'line')}: {self.first})"
+
+
+def removed(what: str, blocks: Sequence[Block]) -> Removed:
+    """A record of blocks taken off; lines are counted without empty ones."""
+    text = " ".join(block.text for block in blocks)
+    first = " ".join(text.split()[:8])
+    return Removed(what, blocks[0].line, sum(len(block.lines) for block in blocks), len(WORD.findall(text)), first)
+
+
+@dataclass
+class Taken:
+    """What was taken off, by place."""
+
+    front: list[Removed] = field(default_factory=list)
+    back: list[Removed] = field(default_factory=list)
+    inside: list[Removed] = field(default_factory=list)
+    contents: str = ""
+    """Text of the table of contents."""
+    title: str = ""
+
+
+def licence_bounds(lines: Sequence[str]) -> tuple[int, int]:
+    """Indices of the first line behind Project Gutenberg's header and of the first line of its footer."""
+    starts = [index for index, line in enumerate(lines) if _START.match(line)]
+    start = 0
+    if starts:
+        start = starts[-1] + 1
+        while start < len(lines) and "***" not in lines[start - 1].strip().lstrip("*") and start < starts[-1] + 4:
+            start += 1
+        if "***" not in lines[start - 1].strip().lstrip("*"):
+            start = starts[-1] + 1  # an old header ends without stars
+    end = next((index for index in range(start, len(lines)) if _END.match(lines[index])), len(lines))
+    return start, end
+
+
+def title_of(lines: Sequence[str]) -> str:
+    """The title that a licence header names; empty where it names none."""
+    return next((match[1].strip() for line in lines if (match := _TITLE_LINE.match(line))), "")
+
+
+def take_credits(blocks: list[Block], taken: Taken) -> list[Block]:
+    """Without the notices of those who made the file, near both ends, and of Project Gutenberg, anywhere."""
+    kept: list[Block] = []
+    for index, block in enumerate(blocks):
+        at_front, at_back = index < EDGE_BLOCKS, index >= len(blocks) - EDGE_BLOCKS
+        is_credit = (at_front or at_back) and bool(_CREDIT.match(block.text)) and len(block.text) < 2500
+        if not (is_credit or re.search(r"project gutenberg|gutenberg\.(?:org|net)", block.text, re.I)):
+            kept.append(block)
+            continue
+        near_front = index < len(blocks) / 2
+        (taken.front if near_front else taken.back).append(removed("credits", [block]))
+    return kept
+
+
+def first_contents(blocks: Sequence[Block]) -> str:
+    """The line under a heading `Contents`: some files hold all entries in it."""
+    at = next((index for index, block in enumerate(blocks[:-1]) if _CONTENTS.fullmatch(block.lines[0])), None)
+    return "" if at is None else blocks[at + 1].text
+
+
+def take_contents(blocks: list[Block], headings: Mapping[int, Heading], taken: Taken) -> list[Block]:
+    """Without tables of contents: at the front up to the first heading that comes again, at the back to the end."""
+    index = 0
+    while index < len(blocks):
+        block = blocks[index]
+        if not _CONTENTS.fullmatch(block.lines[0]):
+            index += 1
+            continue
+        at_back = index > 0.8 * len(blocks)
+        stop = _back_contents_end(blocks, index) if at_back else _contents_end(blocks, headings, index)
+        gone = blocks[index:stop]
+        (taken.back if at_back else taken.front).append(removed("contents", gone))
+        taken.contents += " ".join(one.text for one in gone)
+        blocks = blocks[:index] + blocks[stop:]
+        headings = _moved(headings, index, stop)
+    return blocks
+
+
+def _moved(headings: Mapping[int, Heading], start: int, stop: int) -> dict[int, Heading]:
+    """Headings by their new index after `start` to `stop` were taken out."""
+    return {
+        index - (stop - start if index >= stop else 0): one
+        for index, one in headings.items()
+        if index < start or index >= stop
+    }
+
+
+def _back_contents_end(blocks: Sequence[Block], index: int) -> int:
+    stop = index + 1
+    while stop < len(blocks) and not _is_text(blocks[stop]):
+        stop += 1
+    return stop if stop == len(blocks) else index + 1
+
+
+def _contents_end(blocks: Sequence[Block], headings: Mapping[int, Heading], index: int) -> int:
+    """Index of the block behind a table of contents that begins at `index`."""
+    keys = [_entry_keys(block) for block in blocks[index + 1 : index + 400]]
+    if len(blocks[index].lines) > 1:
+        keys.insert(0, _entry_keys(blocks[index].part(1)))
+    for place, entry in enumerate(keys):
+        for key in entry:
+            again = [near for near in range(index + 1, len(blocks)) if near in headings and headings[near].key == key]
+            again = [near for near in again if near > index + place + (len(blocks[index].lines) == 1)]
+            if again:
+                return _stack_start(headings, again[0])
+    long_first = len(blocks[index].lines) == 1 and len(keys) > 0 and blocks[index + 1].words >= 30
+    first = index + 2 if long_first or (index + 1 < len(blocks) and len(blocks[index + 1].lines) > 4) else index + 1
+    text = next((near for near in range(first, len(blocks)) if _is_text(blocks[near])), first)
+    entries = " ".join(block.text for block in blocks[index:first])
+    for near in range(first, text):
+        if plain(blocks[near].text) in plain(entries):
+            return near
+    heads = [near for near in range(first, text + 1) if near in headings]
+    return _stack_start(headings, heads[-1]) if heads else text
+
+
+def _entry_keys(block: Block) -> list[str]:
+    return [heading.key for line in block.lines if (heading := strong_heading(line.strip())) and heading.key]
+
+
+def _stack_start(headings: Mapping[int, Heading], index: int) -> int:
+    """First of the headings that stand right above the one at `index` and above it in rank."""
+    while index - 1 in headings:
+        above, here = headings[index - 1], headings[index]
+        if not (above.rank < here.rank or (above.rank == here.rank and above.key and not here.key)):
+            break
+        index -= 1
+    return index
+
+
+def _is_text(block: Block) -> bool:
+    """Whether a block reads like a paragraph of prose."""
+    return block.words >= 30 and block.text.endswith(_SENTENCE)
+
+
+def body_start(blocks: Sequence[Block], headings: Mapping[int, Heading]) -> int:
+    """Index of the first block of the book itself; what stands before it is the title page."""
+    named = next((index for index in sorted(headings) if headings[index].key), None)
+    pairs = range(len(blocks) - 1)
+    text = next(
+        (index for index in pairs if _is_text(blocks[index]) or _is_sentences(blocks[index : index + 2])), None
+    )
+    if named is not None and text is not None and text < named and not _has_pairs(blocks[:named]):
+        if sum(block.words for block in blocks[:named]) < TITLE_PAGE_WORDS:
+            return _stack_start(headings, named)
+    if text is None or text > TITLE_PAGE_BLOCKS:
+        return _stack_start(headings, named) if named is not None and named <= TITLE_PAGE_BLOCKS else 0
+    heads = [index for index in range(text + 1) if index in headings]
+    if heads:
+        return _stack_start(headings, heads[-1])
+    start = 0
+    while start < text and _is_title_line(blocks[start]):
+        start += 1
+    return start
+
+
+def _is_title_line(block: Block) -> bool:
+    return block.words <= 12 and not block.text.endswith(tuple(",;:!?…")) and not block.text.startswith(_TALK)
+
+
+def _has_pairs(blocks: Sequence[Block]) -> bool:
+    return any(_is_sentences(blocks[index : index + 2]) for index in range(len(blocks) - 1))
+
+
+def _is_sentences(blocks: Sequence[Block]) -> bool:
+    return all(block.words >= 12 and block.text.endswith(_SENTENCE) for block in blocks)
+
+
+def back_start(blocks: Sequence[Block]) -> int:
+    """Index behind the last block of the book: `The End` in its last tenth closes it."""
+    for index in range(len(blocks) - 1, max(0, int(0.9 * len(blocks)) - 1), -1):
+        block = blocks[index]
+        if len(block.lines) == 1 and len(block.text) < 70 and _THE_END.fullmatch(block.text):
+            return index
+    return len(blocks)
