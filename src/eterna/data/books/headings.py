@@ -37,6 +37,7 @@ _NAMES = re.compile(
     r"chapter the last|cap[íi]tulo (?:último|final))(?P<rest>(?: del autor| to [^.]{1,40})?\s*(?:[.:—-].*)?)",
     re.I,
 )
+CONTENTS = re.compile(r"\W*(?:table of )?contents\W*|\W*(?:[íi]ndice|tabla)(?: de (?:materias|cap[íi]tulos))?\W*", re.I)
 _MARKDOWN = re.compile(r"(?P<marks>#{1,6})\s+(?P<text>.*?)\s*#*")
 _OPENING_SIGNS = tuple("\"'“‘«»-–—―([*_")
 
@@ -90,21 +91,33 @@ def isolate(blocks: Sequence[Block], layout: Layout) -> list[Block]:
     for block in blocks:
         start = 0
         for index, line in enumerate(block.lines):
-            if index < start or not (index == 0 or (layout.dense and _may_begin(block.lines[index - 1], layout))):
+            if index < start or not _begins_heading(block.lines, index, layout):
                 continue
-            if strong_heading(line) or _MARKDOWN.fullmatch(line) or (layout.dense and _is_lone(line)):
-                if index > start:
-                    found.append(block.part(start, index))
-                stop = index + _heading_lines(block.lines[index:], layout)
-                found.append(block.part(index, stop))
-                start = stop
+            if index > start:
+                found.append(block.part(start, index))
+            stop = index + _heading_lines(block.lines[index:], layout)
+            found.append(block.part(index, stop))
+            start = stop
         if start < len(block.lines):
             found.append(block.part(start))
     return found
 
 
-def _may_begin(before: str, layout: Layout) -> bool:
-    return before.endswith(SENTENCE_END) or len(before) < 0.7 * layout.width or is_capitals(before)
+def _begins_heading(lines: Sequence[str], index: int, layout: Layout) -> bool:
+    """Whether a line of a block is a heading by itself; inside a block it must stand behind a finished line."""
+    line = lines[index]
+    is_last = index == len(lines) - 1
+    if index == 0 and CONTENTS.fullmatch(line):
+        return True
+    strong = bool(strong_heading(line) or _MARKDOWN.fullmatch(line))
+    if index == 0:
+        return strong or (layout.dense and _is_lone(line))
+    before = lines[index - 1]
+    if not (before.endswith(SENTENCE_END) or len(before) < 0.7 * layout.width or is_capitals(before)):
+        return False
+    if layout.dense:
+        return strong or _is_lone(line)
+    return is_last and len(line) < 0.9 * layout.width and (strong or (_is_lone(line) and is_capitals(before)))
 
 
 def _is_lone(line: str) -> bool:
@@ -113,6 +126,8 @@ def _is_lone(line: str) -> bool:
 
 def _heading_lines(lines: Sequence[str], layout: Layout) -> int:
     """How many lines belong to the heading that the first one begins."""
+    if CONTENTS.fullmatch(lines[0]):
+        return 1
     count = 1
     while count < len(lines) and is_capitals(lines[count]) and not strong_heading(lines[count]):
         count += 1
@@ -127,7 +142,7 @@ def _heading_lines(lines: Sequence[str], layout: Layout) -> int:
 def _reads_like_title(text: str, longest: int = 90) -> bool:
     """Short, begins like a title, does not end like a sentence."""
     begins = bool(text) and (text[0].isupper() or text[0] in "¿¡" or text[0].isdigit())
-    return begins and len(text) <= longest and not text.endswith((*tuple(".…:;,\"”»-—"), "?'", "!'"))
+    return begins and len(text) <= longest and not text.endswith(tuple(".…:;,?!\"”»-—"))
 
 
 def find_headings(blocks: Sequence[Block], layout: Layout, contents: str = "") -> dict[int, Heading]:
@@ -135,7 +150,7 @@ def find_headings(blocks: Sequence[Block], layout: Layout, contents: str = "") -
     if marked := _markdown(blocks):
         return marked
     found = {index: heading for index, block in enumerate(blocks) if (heading := _strong(block, layout))}
-    found |= _numerals(blocks, layout, found)
+    found |= _numerals(blocks, found)
     found |= _set_apart(blocks, layout, found, contents)
     found |= _subtitles(blocks, layout, found)
     return _ranked(found)
@@ -163,23 +178,36 @@ def _strong(block: Block, layout: Layout) -> Heading | None:
     return replace(first, text=block.text) if first else None
 
 
-def _numerals(blocks: Sequence[Block], layout: Layout, known: dict[int, Heading]) -> dict[int, Heading]:
-    """Lone numbers that count on from the last one, or begin anew at 1 with a 2 to come."""
-    candidates: list[tuple[int, int, bool]] = []
+def _numerals(blocks: Sequence[Block], known: dict[int, Heading]) -> dict[int, Heading]:
+    """Lone numbers, and numbers with a title, that count on; where a book has both, those that begin anew are below."""
+    lone, titled = {}, {}
     for index, block in enumerate(blocks):
         text = block.text
-        match = _LONE.fullmatch(text) or (_TITLED.fullmatch(text) if len(text) <= 130 else None)
-        number = number_of(match["number"]) if match else None
-        if index not in known and match and number and len(block.lines) <= 2:
-            candidates.append((index, number, match.re is _LONE))
-    found: dict[int, Heading] = {}
-    last, last_is_lone = 0, True
-    for (index, number, is_lone), (_, after, _) in pairwise([*candidates, (0, 0, True)]):
-        goes_on = last < number <= last + 2 and (last > 0 or number > 1) and is_lone == last_is_lone
+        if index in known or len(block.lines) > 2 or len(text) > 130:
+            continue
+        if match := _LONE.fullmatch(text):
+            lone[index] = number_of(match["number"])
+        elif match := _TITLED.fullmatch(text):
+            titled[index] = number_of(match["number"])
+    runs = [_counting(numbers, known) for numbers in (lone, titled)]
+    firsts = [sum(number == 1 for number in run.values()) for run in runs]
+    ranks = [SECTION if runs[1] and firsts[0] > firsts[1] > 0 else CHAPTER, CHAPTER]
+    return {
+        index: Heading(blocks[index].text, rank, f"number {number}")
+        for run, rank in zip(runs, ranks, strict=True)
+        for index, number in run.items()
+    }
+
+
+def _counting(numbers: dict[int, int | None], known: dict[int, Heading]) -> dict[int, int]:
+    """Those of the numbers that follow the last one, with a gap of one, or begin anew at 1 with more to come."""
+    candidates = [(index, number) for index, number in numbers.items() if number]
+    found: dict[int, int] = {}
+    last = 0
+    for (index, number), (_, after) in pairwise([*candidates, (0, 0)]):
         starts = number == 1 and (after in (2, 3) or index - 1 in known or not known)
-        if starts or goes_on or (last > 0 and number == last + 1):
-            found[index] = Heading(blocks[index].text, CHAPTER, f"number {number}")
-            last, last_is_lone = number, is_lone
+        if starts or last < number <= last + 2:
+            found[index] = last = number
     return found if len(found) > 1 else {}
 
 
@@ -197,6 +225,9 @@ def _set_apart(
         text = block.text
         if index in known or len(block.lines) > 3 or times[text] > 2 or not (text[0].isupper() or text[0] in "¿¡"):
             continue
+        after = blocks[index + 1].gap if index + 1 < len(blocks) else 0
+        if block.gap < layout.wide_gap <= after:
+            continue  # nearer to what stands before: a signature
         capitals = is_capitals(text)
         wide = block.gap >= layout.wide_gap and index > 0 and not layout.dense
         if capitals and (
@@ -234,12 +265,24 @@ def _subtitles(blocks: Sequence[Block], layout: Layout, known: dict[int, Heading
         if index in known or index - 1 not in known or index + 1 in known or index - 1 in found:
             continue
         bare = len(known[index - 1].text.split()) <= 3
-        longest = 300 if block.gap >= layout.wide_gap else 90
-        apart = block.gap >= layout.wide_gap and not layout.dense and not text.startswith(_OPENING_SIGNS)
-        titled = bare and (is_capitals(text) or (block.gap and _reads_like_title(text)))
-        if len(text) <= longest and len(block.lines) <= 3 and (apart or titled):
+        titled = bare and (is_capitals(text) or (block.gap > 0 and _reads_like_title(text) and not _opens_text(text)))
+        if len(block.lines) <= 3 and (titled or _is_summary(block, blocks[index + 1], layout)):
             found[index] = Heading(text, CHAPTER)
     return found
+
+
+def _opens_text(text: str) -> bool:
+    """Whether only the first word is in capitals, as printers begin a chapter."""
+    first, *rest = text.split()
+    return len(first) > 1 and is_capitals(first + "XX") and bool(rest) and not is_capitals(" ".join(rest) + "XXX")
+
+
+def _is_summary(block: Block, after: Block, layout: Layout) -> bool:
+    """Whether a block tells what a chapter holds: `Donde se cuenta ...`, set apart like the heading above it."""
+    text = block.text
+    apart = not layout.wrapped and not layout.dense and after.gap < layout.wide_gap <= block.gap
+    sentences = len(re.findall(r"[.!?…]\s+[\w¿¡]", text))
+    return apart and len(text) <= 300 and not (text.startswith(_OPENING_SIGNS) or _opens_text(text) or sentences)
 
 
 def _ranked(found: dict[int, Heading]) -> dict[int, Heading]:
@@ -256,6 +299,7 @@ def _ranked(found: dict[int, Heading]) -> dict[int, Heading]:
 
 
 def _is_title(ordered: Sequence[tuple[int, Heading]], place: int) -> bool:
-    """Whether a title without number stands shortly before the heading at `place`."""
+    """Whether a title without number, that is not a part's, stands shortly before the heading at `place`."""
     (index, _), (before, heading) = ordered[place], ordered[place - 1]
-    return heading.rank == CHAPTER and not heading.key and index - before <= 3
+    of_part = place > 1 and ordered[place - 2] == (before - 1, ordered[place - 2][1]) and ordered[place - 2][1].rank == PART
+    return heading.rank == CHAPTER and not heading.key and index - before <= 3 and not of_part

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from eterna.data.books.headings import Heading, plain, strong_heading
+from eterna.data.books.headings import CONTENTS, Heading, plain, strong_heading
 from eterna.data.books.layout import WORD, Block
 from eterna.text import plural
 
@@ -29,7 +29,6 @@ _CREDIT = re.compile(
     re.I,
 )
 _TITLE_LINE = re.compile(r"\s*(?:Title|Título):\s*(.+)")
-_CONTENTS = re.compile(r"\W*(?:table of )?contents\W*|\W*(?:[íi]ndice|tabla)(?: de (?:materias|cap[íi]tulos))?\W*", re.I)
 _THE_END = re.compile(r"\W*(?:the end|finis|fin|end)(?: (?:of|de|del) [\w ]{1,60})?\W*", re.I)
 _TALK = tuple("-–—―\"'“‘«¡¿.")
 _SENTENCE = tuple(".!?…”\"»’'—:")
@@ -106,35 +105,29 @@ def take_credits(blocks: list[Block], taken: Taken) -> list[Block]:
 
 def first_contents(blocks: Sequence[Block]) -> str:
     """The line under a heading `Contents`: some files hold all entries in it."""
-    at = next((index for index, block in enumerate(blocks[:-1]) if _CONTENTS.fullmatch(block.lines[0])), None)
+    at = next((index for index, block in enumerate(blocks[:-1]) if CONTENTS.fullmatch(block.lines[0])), None)
     return "" if at is None else blocks[at + 1].text
 
 
 def take_contents(blocks: list[Block], headings: Mapping[int, Heading], taken: Taken) -> list[Block]:
-    """Without tables of contents: at the front up to the first heading that comes again, at the back to the end."""
-    index = 0
-    while index < len(blocks):
-        block = blocks[index]
-        if not _CONTENTS.fullmatch(block.lines[0]):
-            index += 1
+    """Without tables of contents: at the front up to the first heading that comes again, at the back to the end.
+
+    Elsewhere, and where the word stands at every chapter, it is a link that a page left behind.
+    """
+    at = [index for index, block in enumerate(blocks) if CONTENTS.fullmatch(block.lines[0])]
+    gone: set[int] = set()
+    for index in at:
+        if index in gone:
             continue
-        at_back = index > 0.8 * len(blocks)
-        stop = _back_contents_end(blocks, index) if at_back else _contents_end(blocks, headings, index)
-        gone = blocks[index:stop]
-        (taken.back if at_back else taken.front).append(removed("contents", gone))
-        taken.contents += " ".join(one.text for one in gone)
-        blocks = blocks[:index] + blocks[stop:]
-        headings = _moved(headings, index, stop)
-    return blocks
-
-
-def _moved(headings: Mapping[int, Heading], start: int, stop: int) -> dict[int, Heading]:
-    """Headings by their new index after `start` to `stop` were taken out."""
-    return {
-        index - (stop - start if index >= stop else 0): one
-        for index, one in headings.items()
-        if index < start or index >= stop
-    }
+        stop = index + 1
+        if len(at) <= 2 and index > 0.8 * len(blocks):
+            stop = _back_contents_end(blocks, index)
+        elif len(at) <= 2 and index < max(EDGE_BLOCKS, 0.15 * len(blocks)):
+            stop = _contents_end(blocks, headings, index)
+        (taken.back if index > 0.8 * len(blocks) else taken.front).append(removed("contents", blocks[index:stop]))
+        taken.contents += " ".join(one.text for one in blocks[index:stop])
+        gone.update(range(index, stop))
+    return [block for index, block in enumerate(blocks) if index not in gone]
 
 
 def _back_contents_end(blocks: Sequence[Block], index: int) -> int:
@@ -146,22 +139,21 @@ def _back_contents_end(blocks: Sequence[Block], index: int) -> int:
 
 def _contents_end(blocks: Sequence[Block], headings: Mapping[int, Heading], index: int) -> int:
     """Index of the block behind a table of contents that begins at `index`."""
-    keys = [_entry_keys(block) for block in blocks[index + 1 : index + 400]]
-    if len(blocks[index].lines) > 1:
-        keys.insert(0, _entry_keys(blocks[index].part(1)))
-    for place, entry in enumerate(keys):
-        for key in entry:
-            again = [near for near in range(index + 1, len(blocks)) if near in headings and headings[near].key == key]
-            again = [near for near in again if near > index + place + (len(blocks[index].lines) == 1)]
+    for place, block in enumerate(blocks[index + 1 : index + 400], start=index + 1):
+        for key in _entry_keys(block):
+            again = [near for near in range(place + 1, len(blocks)) if near in headings and headings[near].key == key]
             if again:
                 return _stack_start(headings, again[0])
-    long_first = len(blocks[index].lines) == 1 and len(keys) > 0 and blocks[index + 1].words >= 30
-    first = index + 2 if long_first or (index + 1 < len(blocks) and len(blocks[index + 1].lines) > 4) else index + 1
+    first = index + 1
+    if first < len(blocks) and (blocks[first].words >= 30 or len(blocks[first].lines) > 4):
+        first += 1
     text = next((near for near in range(first, len(blocks)) if _is_text(blocks[near])), first)
-    entries = " ".join(block.text for block in blocks[index:first])
+    entries = [plain(line) for block in blocks[index + 1 : first] for line in block.lines]
     for near in range(first, text):
-        if plain(blocks[near].text) in plain(entries):
+        title = plain(blocks[near].text)
+        if title in entries or (first > index + 1 and title in entries[0]):
             return near
+        entries.append(title)
     heads = [near for near in range(first, text + 1) if near in headings]
     return _stack_start(headings, heads[-1]) if heads else text
 
@@ -171,13 +163,23 @@ def _entry_keys(block: Block) -> list[str]:
 
 
 def _stack_start(headings: Mapping[int, Heading], index: int) -> int:
-    """First of the headings that stand right above the one at `index` and above it in rank."""
+    """First of the headings that stand together with the one at `index`: each kind once, parts above chapters."""
+    here = headings[index]
+    kinds, rank, titles = {_kind(here)} - {""}, here.rank if here.key else 9, int(not here.key)
     while index - 1 in headings:
-        above, here = headings[index - 1], headings[index]
-        if not (above.rank < here.rank or (above.rank == here.rank and above.key and not here.key)):
+        above = headings[index - 1]
+        if _kind(above) in kinds or (above.key and above.rank > rank) or (not above.key and titles >= 2):
             break
         index -= 1
+        titles += not above.key
+        if above.key:
+            kinds.add(_kind(above))
+            rank = min(rank, above.rank)
     return index
+
+
+def _kind(heading: Heading) -> str:
+    return heading.key.split(" ", 1)[0]
 
 
 def _is_text(block: Block) -> bool:
@@ -218,10 +220,12 @@ def _is_sentences(blocks: Sequence[Block]) -> bool:
     return all(block.words >= 12 and block.text.endswith(_SENTENCE) for block in blocks)
 
 
-def back_start(blocks: Sequence[Block]) -> int:
-    """Index behind the last block of the book: `The End` in its last tenth closes it."""
+def back_start(blocks: Sequence[Block], headings: Mapping[int, Heading]) -> int:
+    """Index behind the last block of the book: `The End` in its last tenth closes it, unless a chapter follows."""
     for index in range(len(blocks) - 1, max(0, int(0.9 * len(blocks)) - 1), -1):
         block = blocks[index]
+        if index in headings and headings[index].key:
+            break
         if len(block.lines) == 1 and len(block.text) < 70 and _THE_END.fullmatch(block.text):
             return index
     return len(blocks)

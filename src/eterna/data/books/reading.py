@@ -97,7 +97,7 @@ def read_book(path: Path) -> Book:
         raise DataError("the file holds no text of a book", Place(str(path), 1), "check what the file holds")
     language = language_of(" ".join(block.text for block in blocks[: 20_000]))
     headings = find_headings(blocks, layout, taken.contents)
-    start, stop = body_start(blocks, headings), back_start(blocks)
+    start, stop = body_start(blocks, headings), back_start(blocks, headings)
     if start:
         taken.front.append(removed("title page", blocks[:start]))
     if stop < len(blocks):
@@ -133,9 +133,12 @@ def _body_blocks(lines: list[str], taken: Taken) -> tuple[list[Block], Layout]:
 def _without_pictures(lines: Iterator[tuple[int, str]] | enumerate[str], taken: Taken) -> Iterator[tuple[int, str]]:
     """Lines with `[Illustration: ...]` and other notices in brackets taken out, which may run over several lines."""
     held: list[tuple[int, str]] = []
+    after_picture = False  # the empty line behind it goes too, so that no wide gap is left
     for number, line in lines:
         if not held and not re.search(r"\[\s*(?:Illustra|Ilustra|Imagen|Transcriber|\])", line, re.I):
-            yield number, line
+            if line or not after_picture:
+                yield number, line
+            after_picture = False
             continue
         held.append((number, line))
         text = "\n".join(one for _, one in held)
@@ -145,7 +148,9 @@ def _without_pictures(lines: Iterator[tuple[int, str]] | enumerate[str], taken: 
             first = held[0][0] + text.count("\n", 0, match.start())
             taken.inside.append(removed("illustration", [Block(first, tuple(match[0].split("\n")))]))
         rest = _PICTURE.sub(lambda match: "\n" * match[0].count("\n"), text)
-        yield from ((held[0][0] + offset, one.rstrip()) for offset, one in enumerate(rest.split("\n")))
+        kept = [(held[0][0] + offset, one.rstrip()) for offset, one in enumerate(rest.split("\n")) if one.strip()]
+        yield from kept
+        after_picture = not kept
         held = []
     yield from held
 
