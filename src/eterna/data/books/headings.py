@@ -39,6 +39,10 @@ _NAMES = re.compile(
 )
 CONTENTS = re.compile(r"\W*(?:table of )?contents\W*|\W*(?:[íi]ndice|tabla)(?: de (?:materias|cap[íi]tulos))?\W*", re.I)
 _MARKDOWN = re.compile(r"(?P<marks>#{1,6})\s+(?P<text>.*?)\s*#*")
+_DATE = re.compile(
+    r"\b(?:(?:mon|tues|wednes|thurs|fri|satur|sun)day|lunes|martes|mi[ée]rcoles|jueves|viernes|s[áa]bado|domingo|1[5-9]\d\d)\b",
+    re.I,
+)
 _OPENING_SIGNS = tuple("\"'“‘«»-–—―([*_")
 
 
@@ -81,7 +85,7 @@ def is_capitals(line: str) -> bool:
     """Whether a line is set in capitals: three letters at least, none small but in `Mc`, no talk, not too long."""
     letters = [sign for sign in line if sign.isalpha()]
     small = re.sub(r"(?<=\bM)c(?=[A-Z])|(?<=[’'])s\b", "", line)
-    shape = 3 <= len(letters) and len(line) <= 120 and not line.strip().startswith(_OPENING_SIGNS)
+    shape = 3 <= len(letters) and len(line) <= 120 and max(map(len, line.split())) <= 30 and not line.strip().startswith(_OPENING_SIGNS)
     return shape and not any(sign.islower() for sign in small)
 
 
@@ -180,21 +184,20 @@ def _strong(block: Block, layout: Layout) -> Heading | None:
 
 def _numerals(blocks: Sequence[Block], known: dict[int, Heading]) -> dict[int, Heading]:
     """Lone numbers, and numbers with a title, that count on; where a book has both, those that begin anew are below."""
-    lone, titled = {}, {}
+    runs: dict[str, dict[int, int | None]] = {"roman": {}, "digits": {}, "titled": {}}
     for index, block in enumerate(blocks):
         text = block.text
         if index in known or len(block.lines) > 2 or len(text) > 130:
             continue
         if match := _LONE.fullmatch(text):
-            lone[index] = number_of(match["number"])
+            runs["digits" if match["number"].isdigit() else "roman"][index] = number_of(match["number"])
         elif match := _TITLED.fullmatch(text):
-            titled[index] = number_of(match["number"])
-    runs = [_counting(numbers, known) for numbers in (lone, titled)]
-    firsts = [sum(number == 1 for number in run.values()) for run in runs]
-    ranks = [SECTION if runs[1] and firsts[0] > firsts[1] > 0 else CHAPTER, CHAPTER]
+            runs["titled"][index] = number_of(match["number"])
+    counted = [run for numbers in runs.values() if (run := _counting(numbers, known))]
+    starts = [sum(number == 1 for number in run.values()) for run in counted]
     return {
-        index: Heading(blocks[index].text, rank, f"number {number}")
-        for run, rank in zip(runs, ranks, strict=True)
+        index: Heading(blocks[index].text, CHAPTER if often <= min(starts) else SECTION, f"number {number}")
+        for run, often in zip(counted, starts, strict=True)
         for index, number in run.items()
     }
 
@@ -226,8 +229,8 @@ def _set_apart(
         if index in known or len(block.lines) > 3 or times[text] > 2 or not (text[0].isupper() or text[0] in "¿¡"):
             continue
         after = blocks[index + 1].gap if index + 1 < len(blocks) else 0
-        if block.gap < layout.wide_gap <= after:
-            continue  # nearer to what stands before: a signature
+        if block.gap < layout.wide_gap <= after or _DATE.search(text):
+            continue  # a signature, nearer to what stands before it; or the head of a letter
         capitals = is_capitals(text)
         wide = block.gap >= layout.wide_gap and index > 0 and not layout.dense
         if capitals and (

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 from eterna.data.books.marks import SOFT_HYPHEN
@@ -31,7 +32,7 @@ class Block:
     gap: int = 0
     """Empty lines before it."""
 
-    @property
+    @cached_property
     def text(self) -> str:
         """The lines joined by single blanks."""
         return " ".join(" ".join(self.lines).split())

@@ -6,12 +6,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from eterna.data.books.headings import CONTENTS, Heading, plain, strong_heading
+from eterna.data.books.headings import CHAPTER, CONTENTS, Heading, plain, strong_heading
 from eterna.data.books.layout import WORD, Block
 from eterna.text import plural
 
 TITLE_PAGE_WORDS = 80  # a title page has fewer words than this before the first plain heading
 TITLE_PAGE_BLOCKS = 80
+FRONT_WORDS = 400  # the same, before a table of contents
 EDGE_BLOCKS = 60  # credits stand at most so far from either end
 _START = re.compile(r"\s*\*{3}\s*START OF (?:THE|THIS) PROJECT GUTENBERG|.*\*END\*?\s*THE SMALL PRINT", re.I)
 _END = re.compile(
@@ -67,6 +68,8 @@ class Taken:
     inside: list[Removed] = field(default_factory=list)
     contents: str = ""
     """Text of the table of contents."""
+    contents_end: int = 0
+    """Line of the first block behind a table of contents at the front; 0 without one."""
     title: str = ""
 
 
@@ -115,16 +118,20 @@ def take_contents(blocks: list[Block], headings: Mapping[int, Heading], taken: T
     Elsewhere, and where the word stands at every chapter, it is a link that a page left behind.
     """
     at = [index for index, block in enumerate(blocks) if CONTENTS.fullmatch(block.lines[0])]
+    if len(at) > 2:
+        taken.inside.append(removed("links to the contents", [blocks[index] for index in at]))
+        return [block for index, block in enumerate(blocks) if index not in set(at)]
     gone: set[int] = set()
     for index in at:
         if index in gone:
             continue
-        stop = index + 1
-        if len(at) <= 2 and index > 0.8 * len(blocks):
+        stop, is_back = index + 1, index > 0.8 * len(blocks)
+        if is_back:
             stop = _back_contents_end(blocks, index)
-        elif len(at) <= 2 and index < max(EDGE_BLOCKS, 0.15 * len(blocks)):
+        elif index < max(EDGE_BLOCKS, 0.15 * len(blocks)):
             stop = _contents_end(blocks, headings, index)
-        (taken.back if index > 0.8 * len(blocks) else taken.front).append(removed("contents", blocks[index:stop]))
+            taken.contents_end = blocks[stop].line if stop < len(blocks) else 0
+        (taken.back if is_back else taken.front).append(removed("contents", blocks[index:stop]))
         taken.contents += " ".join(one.text for one in blocks[index:stop])
         gone.update(range(index, stop))
     return [block for index, block in enumerate(blocks) if index not in gone]
@@ -152,7 +159,7 @@ def _contents_end(blocks: Sequence[Block], headings: Mapping[int, Heading], inde
     for near in range(first, text):
         title = plain(blocks[near].text)
         if title in entries or (first > index + 1 and title in entries[0]):
-            return near
+            return _stack_start(headings, near) if near in headings else near
         entries.append(title)
     heads = [near for near in range(first, text + 1) if near in headings]
     return _stack_start(headings, heads[-1]) if heads else text
@@ -168,7 +175,9 @@ def _stack_start(headings: Mapping[int, Heading], index: int) -> int:
     kinds, rank, titles = {_kind(here)} - {""}, here.rank if here.key else 9, int(not here.key)
     while index - 1 in headings:
         above = headings[index - 1]
-        if _kind(above) in kinds or (above.key and above.rank > rank) or (not above.key and titles >= 2):
+        if above.key and (_kind(above) in kinds or above.rank > rank):
+            break
+        if not above.key and (titles >= 2 or not _is_part_title(headings, index)):
             break
         index -= 1
         titles += not above.key
@@ -176,6 +185,15 @@ def _stack_start(headings: Mapping[int, Heading], index: int) -> int:
             kinds.add(_kind(above))
             rank = min(rank, above.rank)
     return index
+
+
+def _is_part_title(headings: Mapping[int, Heading], index: int) -> bool:
+    """Whether the line without number above the heading at `index` is a title of it, not of the book or its author."""
+    above = headings[index - 1]
+    if re.match(r"(?:by|por|de)\b", above.text, re.I):
+        return False
+    between = index - 2 in headings and bool(headings[index - 2].key)
+    return between or not headings[index].key or _kind(headings[index]) == "number"
 
 
 def _kind(heading: Heading) -> str:
@@ -187,37 +205,42 @@ def _is_text(block: Block) -> bool:
     return block.words >= 30 and block.text.endswith(_SENTENCE)
 
 
-def body_start(blocks: Sequence[Block], headings: Mapping[int, Heading]) -> int:
+def body_start(blocks: Sequence[Block], headings: Mapping[int, Heading], contents_end: int) -> int:
     """Index of the first block of the book itself; what stands before it is the title page."""
-    named = next((index for index in sorted(headings) if headings[index].key), None)
-    pairs = range(len(blocks) - 1)
+    plain_ones = [index for index in sorted(headings) if headings[index].key]
+    named = plain_ones[0] if plain_ones else None
+    behind = next((index for index, block in enumerate(blocks) if contents_end and block.line >= contents_end), None)
+    if behind is not None and (named is None or named >= behind) and _words(blocks[:behind]) < FRONT_WORDS:
+        return behind
     text = next(
-        (index for index in pairs if _is_text(blocks[index]) or _is_sentences(blocks[index : index + 2])), None
+        (at for at in range(len(blocks)) if _is_text(blocks[at]) or _is_sentences(blocks[at : at + 2])), len(blocks)
     )
-    if named is not None and text is not None and text < named and not _has_pairs(blocks[:named]):
-        if sum(block.words for block in blocks[:named]) < TITLE_PAGE_WORDS:
+    if named is not None and text < named:
+        pages = _words(blocks[:named]) < TITLE_PAGE_WORDS
+        if pages and not any(_is_sentences(blocks[at : at + 2]) for at in range(named - 1)):
             return _stack_start(headings, named)
-    if text is None or text > TITLE_PAGE_BLOCKS:
+    if text > TITLE_PAGE_BLOCKS:
         return _stack_start(headings, named) if named is not None and named <= TITLE_PAGE_BLOCKS else 0
-    heads = [index for index in range(text + 1) if index in headings]
+    heads = [index for index in range(min(text + 1, len(blocks))) if index in headings]
+    numbered = [index for index in heads if headings[index].key and headings[index].rank >= CHAPTER]
     if heads:
-        return _stack_start(headings, heads[-1])
+        return _stack_start(headings, (numbered or heads)[-1])
     start = 0
     while start < text and _is_title_line(blocks[start]):
         start += 1
     return start
 
 
+def _words(blocks: Sequence[Block]) -> int:
+    return sum(block.words for block in blocks)
+
+
 def _is_title_line(block: Block) -> bool:
     return block.words <= 12 and not block.text.endswith(tuple(",;:!?…")) and not block.text.startswith(_TALK)
 
 
-def _has_pairs(blocks: Sequence[Block]) -> bool:
-    return any(_is_sentences(blocks[index : index + 2]) for index in range(len(blocks) - 1))
-
-
 def _is_sentences(blocks: Sequence[Block]) -> bool:
-    return all(block.words >= 12 and block.text.endswith(_SENTENCE) for block in blocks)
+    return len(blocks) == 2 and all(block.words >= 12 and block.text.endswith(_SENTENCE) for block in blocks)
 
 
 def back_start(blocks: Sequence[Block], headings: Mapping[int, Heading]) -> int:

@@ -97,7 +97,7 @@ def read_book(path: Path) -> Book:
         raise DataError("the file holds no text of a book", Place(str(path), 1), "check what the file holds")
     language = language_of(" ".join(block.text for block in blocks[: 20_000]))
     headings = find_headings(blocks, layout, taken.contents)
-    start, stop = body_start(blocks, headings), back_start(blocks, headings)
+    start, stop = body_start(blocks, headings, taken.contents_end), back_start(blocks, headings)
     if start:
         taken.front.append(removed("title page", blocks[:start]))
     if stop < len(blocks):
