@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from eterna.config import Columns, Source
+from eterna.data.books import read_book
 from eterna.data.tables import is_table, open_table
 from eterna.errors import DataError, Place, Problem
 from eterna.files import read_json_lines, read_text, sha256_of
@@ -45,6 +46,8 @@ class SourceContent:
     """Content hash: of the file, the folder, the world, or the Hub data set at its commit."""
     commit: str | None = None
     """Of a Hub data set."""
+    notes: list[str] = field(default_factory=list)
+    """What a person should know about how it was read."""
 
 
 def source_name(source: Source, split: Split) -> str:
@@ -66,6 +69,8 @@ def read_source(source: Source, columns: Columns, world: World | None, split: Sp
         _check_voice(source, world)
         found = _world_examples(world, source, split) if source.world == "examples" else _world_books(world, source)
         content = SourceContent(list(found), world.sha256)
+    elif source.format == "book":
+        content = _book(Path(source.path or ""), source)
     elif is_table(source.path or ""):
         table = open_table(source, split)
         content = SourceContent(list(_examples(table.rows(), source.format, columns)), table.sha256, table.commit)
@@ -77,6 +82,26 @@ def read_source(source: Source, columns: Columns, world: World | None, split: Sp
             f"{source_name(source, split)} holds no examples", fix="check the file, the split and the voice"
         )
     return content
+
+
+def _book(path: Path, source: Source) -> SourceContent:
+    if source.split:
+        raise DataError(f"{path} has no splits", fix="remove split")
+    if path.suffix not in (".txt", ".md"):
+        raise DataError(f"{path} is no plain text, which format: book reads", fix="use a .txt or .md file")
+    book = read_book(path)
+    examples = [
+        RawExample(
+            f"{path.name}:{scene.name}",
+            Place(str(path), scene.line),
+            text=scene.text,
+            title=f"{book.title}: {scene.heading}" if scene.heading else book.title,
+            group=f"{path.name}:{scene.chapter}",
+            scene=Scene(voice=path.stem, language=book.language),
+        )
+        for scene in book.scenes
+    ]
+    return SourceContent(examples, sha256_of(path), notes=[book.note()])
 
 
 def _file_examples(path: Path, source: Source, columns: Columns) -> Iterator[RawExample]:

@@ -117,7 +117,8 @@ def load_run_data(loaded: LoadedConfig) -> RunData:
         for source in read
         for example in source.content.examples
     }
-    return RunData(tokenizer, prepared, places, [*loaded.notes, *notes])
+    reading = [note for source in read for note in source.content.notes]
+    return RunData(tokenizer, prepared, places, [*loaded.notes, *notes, *reading])
 
 
 def check_data(loaded: LoadedConfig) -> DataCheck:

@@ -12,7 +12,6 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 from eterna.data.books.layout import SENTENCE_END, Block, Layout
 from eterna.data.books.numbers import ORDINAL, ROMAN, number_of
@@ -43,6 +42,7 @@ _DATE = re.compile(
     r"\b(?:(?:mon|tues|wednes|thurs|fri|satur|sun)day|lunes|martes|mi[ée]rcoles|jueves|viernes|s[áa]bado|domingo|1[5-9]\d\d)\b",
     re.I,
 )
+_PLAY = re.compile(r"acto? |jornada |scene |escena ")  # its speakers and stage directions are set like headings
 _OPENING_SIGNS = tuple("\"'“‘«»-–—―([*_")
 
 
@@ -146,7 +146,7 @@ def _heading_lines(lines: Sequence[str], layout: Layout) -> int:
 def _reads_like_title(text: str, longest: int = 90) -> bool:
     """Short, begins like a title, does not end like a sentence."""
     begins = bool(text) and (text[0].isupper() or text[0] in "¿¡" or text[0].isdigit())
-    return begins and len(text) <= longest and not text.endswith(tuple(".…:;,?!\"”»-—"))
+    return begins and len(text) <= longest and max(map(len, text.split())) <= 30 and not text.endswith(tuple(".…:;,?!\"”»-—"))
 
 
 def find_headings(blocks: Sequence[Block], layout: Layout, contents: str = "") -> dict[int, Heading]:
@@ -154,9 +154,10 @@ def find_headings(blocks: Sequence[Block], layout: Layout, contents: str = "") -
     if marked := _markdown(blocks):
         return marked
     found = {index: heading for index, block in enumerate(blocks) if (heading := _strong(block, layout))}
-    found |= _numerals(blocks, found)
-    found |= _set_apart(blocks, layout, found, contents)
-    found |= _subtitles(blocks, layout, found)
+    found |= _numerals(blocks, layout, found)
+    if not any(_PLAY.match(heading.key) for heading in found.values()):
+        found |= _set_apart(blocks, layout, found, contents)
+        found |= _subtitles(blocks, layout, found)
     return _ranked(found)
 
 
@@ -182,34 +183,36 @@ def _strong(block: Block, layout: Layout) -> Heading | None:
     return replace(first, text=block.text) if first else None
 
 
-def _numerals(blocks: Sequence[Block], known: dict[int, Heading]) -> dict[int, Heading]:
+def _numerals(blocks: Sequence[Block], layout: Layout, known: dict[int, Heading]) -> dict[int, Heading]:
     """Lone numbers, and numbers with a title, that count on; where a book has both, those that begin anew are below."""
-    runs: dict[str, dict[int, int | None]] = {"roman": {}, "digits": {}, "titled": {}}
+    runs: dict[str, dict[int, int | None]] = {"number-roman": {}, "number-digits": {}, "number-titled": {}}
     for index, block in enumerate(blocks):
         text = block.text
         if index in known or len(block.lines) > 2 or len(text) > 130:
             continue
         if match := _LONE.fullmatch(text):
-            runs["digits" if match["number"].isdigit() else "roman"][index] = number_of(match["number"])
+            runs["number-digits" if match["number"].isdigit() else "number-roman"][index] = number_of(match["number"])
         elif match := _TITLED.fullmatch(text):
-            runs["titled"][index] = number_of(match["number"])
-    counted = [run for numbers in runs.values() if (run := _counting(numbers, known))]
-    starts = [sum(number == 1 for number in run.values()) for run in counted]
+            runs["number-titled"][index] = number_of(match["number"])
+    apart = {index for index, block in enumerate(blocks) if block.gap >= layout.wide_gap and not layout.dense}
+    counted = {kind: run for kind, numbers in runs.items() if (run := _counting(numbers, known, apart))}
+    starts = {kind: sum(number == 1 for number in run.values()) for kind, run in counted.items()}
     return {
-        index: Heading(blocks[index].text, CHAPTER if often <= min(starts) else SECTION, f"number {number}")
-        for run, often in zip(counted, starts, strict=True)
+        index: Heading(blocks[index].text, CHAPTER if starts[kind] <= min(starts.values()) else SECTION, f"{kind} {number}")
+        for kind, run in counted.items()
         for index, number in run.items()
     }
 
 
-def _counting(numbers: dict[int, int | None], known: dict[int, Heading]) -> dict[int, int]:
-    """Those of the numbers that follow the last one, with a gap of one, or begin anew at 1 with more to come."""
+def _counting(numbers: dict[int, int | None], known: dict[int, Heading], apart: set[int]) -> dict[int, int]:
+    """Those of the numbers that follow the last one, or begin anew at 1 with more to come, or are set `apart`."""
     candidates = [(index, number) for index, number in numbers.items() if number]
     found: dict[int, int] = {}
     last = 0
-    for (index, number), (_, after) in pairwise([*candidates, (0, 0)]):
-        starts = number == 1 and (after in (2, 3) or index - 1 in known or not known)
-        if starts or last < number <= last + 2:
+    for place, (index, number) in enumerate(candidates):
+        after = next((one for _, one in candidates[place + 1 :] if one in (1, 2)), 0)
+        starts = number == 1 and (after == 2 or index - 1 in known)
+        if starts or last < number <= last + 2 or index in apart:
             found[index] = last = number
     return found if len(found) > 1 else {}
 
@@ -218,8 +221,6 @@ def _set_apart(
     blocks: Sequence[Block], layout: Layout, known: dict[int, Heading], contents: str
 ) -> dict[int, Heading]:
     """Lines set like a heading that have a second sign beside it: a wide gap, the contents, a numbered one next."""
-    if any(heading.key.startswith(("act", "jornada", "scene", "escena")) for heading in known.values()):
-        return {}  # a play: speakers and stage directions are set like headings
     times = Counter(block.text for block in blocks)
     listed = plain(contents)
     named = sum(not heading.key.startswith("number") for heading in known.values())
@@ -291,8 +292,8 @@ def _is_summary(block: Block, after: Block, layout: Layout) -> bool:
 def _ranked(found: dict[int, Heading]) -> dict[int, Heading]:
     """Lone numbers under chapters are sections of them."""
     ordered = sorted(found.items())
-    chapters = sum(bool(re.match(r"(?!number)\S+ \d", one.key)) and one.rank == CHAPTER for _, one in ordered)
-    firsts = [place for place, (_, one) in enumerate(ordered) if one.key == "number 1"]
+    chapters = sum(bool(re.match(r"(?!number-)\S+ \d", one.key)) and one.rank == CHAPTER for _, one in ordered)
+    firsts = [place for place, (_, one) in enumerate(ordered) if re.fullmatch(r"number-\w+ 1", one.key)]
     under = sum(place > 0 and _is_title(ordered, place) for place in firsts)
     if chapters < 2 and not (len(firsts) > 1 and under >= 0.8 * len(firsts)):
         return dict(ordered)

@@ -97,7 +97,7 @@ def measure(blocks: Sequence[Block]) -> Layout:
     per_block = len(lengths) / max(1, len(blocks))
     gaps = [block.gap for block in blocks[1:]]
     wide = next((size for size in range(2, 9) if sum(gap >= size for gap in gaps) <= 0.1 * len(gaps)), 9)
-    width = max(NARROWEST, lengths[int(0.95 * (len(lengths) - 1))])
+    width = max(NARROWEST, lengths[int(0.9 * (len(lengths) - 1))])
     return Layout(width, wrapped, per_block > (25 if wrapped else 3), wide)
 
 

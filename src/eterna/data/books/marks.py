@@ -68,8 +68,8 @@ def clean(text: str, language: Language) -> str:
 def english_dashes(text: str) -> str:
     """`--` and a spaced `-` or `–` become an unspaced dash; a longer row of hyphens (a left-out name) two dashes."""
     text = re.sub(r"(?<!-)-{4,}(?!-)", "——", text)
-    text = re.sub(r"[ ]?(?<!-)-{2,3}(?!-)[ ]?|(?<=[^\W\d]) [-–] (?=\D)|(?<=[^\s\w]) [-–] (?=[^\W\d])", "—", text)
-    return re.sub(r"(?<=\S) ?[―—] ?(?=\S)(?<! —)", lambda match: "—" if "―" in match[0] else match[0], text)
+    text = re.sub(r" ?(?<!-)(?:-{2,3}|―)(?!-) ?", "—", text)
+    return re.sub(r"(?<=[^\s\d-]) [-–] (?=[^\s\d-])", "—", text)
 
 
 _DASH = re.compile(r"(?P<before>[^\S\n]*)(?P<sign>-{1,3}|[–‒―—])(?P<after>[^\S\n]*)")
@@ -110,8 +110,8 @@ def _is_no_dash(sign: str, before: str, after: str, blank_before: bool, blank_af
     last, following = before[-1:], after[:1]
     if last == "-" or following == "-":
         return True  # a row of hyphens
-    if not blank_before and not blank_after and ((sign == "-") or (last.isdigit() and following.isdigit())):
-        return not (sign == "-" and last in ".!?…" and following in "¡¿«" and following != "")
+    if not blank_before and not blank_after and last.isalnum() and following.isalnum():
+        return sign == "-" or (last.isdigit() and following.isdigit())
     return bool(sign == "-" and blank_before and before and following.isdigit() and not blank_after)  # a negative number
 
 

@@ -175,7 +175,8 @@ def _stack_start(headings: Mapping[int, Heading], index: int) -> int:
     kinds, rank, titles = {_kind(here)} - {""}, here.rank if here.key else 9, int(not here.key)
     while index - 1 in headings:
         above = headings[index - 1]
-        if above.key and (_kind(above) in kinds or above.rank > rank):
+        by_number = "number" in _kind(above) + _kind(headings[index])
+        if above.key and (_kind(above) in kinds or above.rank > rank or (above.rank == rank and not by_number)):
             break
         if not above.key and (titles >= 2 or not _is_part_title(headings, index)):
             break
@@ -193,7 +194,7 @@ def _is_part_title(headings: Mapping[int, Heading], index: int) -> bool:
     if re.match(r"(?:by|por|de)\b", above.text, re.I):
         return False
     between = index - 2 in headings and bool(headings[index - 2].key)
-    return between or not headings[index].key or _kind(headings[index]) == "number"
+    return between or not headings[index].key or _kind(headings[index]).startswith("number")
 
 
 def _kind(heading: Heading) -> str:
@@ -225,6 +226,8 @@ def body_start(blocks: Sequence[Block], headings: Mapping[int, Heading], content
     numbered = [index for index in heads if headings[index].key and headings[index].rank >= CHAPTER]
     if heads:
         return _stack_start(headings, (numbered or heads)[-1])
+    if text == len(blocks):
+        return 0
     start = 0
     while start < text and _is_title_line(blocks[start]):
         start += 1

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from eterna.data.books.headings import SECTION, Heading, find_headings, isolate
+from eterna.data.books.headings import CHAPTER, SECTION, Heading, find_headings, isolate
 from eterna.data.books.layout import Block, Layout, Paragraph, measure, paragraphs, split_blocks, vocabulary_of
 from eterna.data.books.marks import Language, clean, language_of, tidy
 from eterna.data.books.matter import (
@@ -91,13 +91,20 @@ def read_book(path: Path) -> Book:
     Raises DataError for a file without text, UserError for one that is not UTF-8 (with the byte and what converts it).
     """
     lines = tidy(read_text(path)).split("\n")
+    if path.suffix == ".md":
+        lines = [re.sub(r"^(?:> ?)+", "", line) for line in lines]
     taken = Taken()
     blocks, layout = _body_blocks(lines, taken)
     if not blocks:
         raise DataError("the file holds no text of a book", Place(str(path), 1), "check what the file holds")
     language = language_of(" ".join(block.text for block in blocks[: 20_000]))
     headings = find_headings(blocks, layout, taken.contents)
-    start, stop = body_start(blocks, headings, taken.contents_end), back_start(blocks, headings)
+    is_marked = any(heading.key[:1].isdigit() for heading in headings.values())
+    if is_marked and 0 in headings and headings[0].rank < CHAPTER:
+        taken.title = taken.title or headings[0].text
+    start, stop = int(bool(is_marked and taken.title and 0 in headings)), back_start(blocks, headings)
+    if not is_marked:
+        start = body_start(blocks, headings, taken.contents_end)
     if start:
         taken.front.append(removed("title page", blocks[:start]))
     if stop < len(blocks):
@@ -146,7 +153,8 @@ def _without_pictures(lines: Iterator[tuple[int, str]] | enumerate[str], taken: 
             continue
         for match in _PICTURE.finditer(text):
             first = held[0][0] + text.count("\n", 0, match.start())
-            taken.inside.append(removed("illustration", [Block(first, tuple(match[0].split("\n")))]))
+            what = "notice" if "ranscriber" in match[0] else "illustration"
+            taken.inside.append(removed(what, [Block(first, tuple(match[0].split("\n")))]))
         rest = _PICTURE.sub(lambda match: "\n" * match[0].count("\n"), text)
         kept = [(held[0][0] + offset, one.rstrip()) for offset, one in enumerate(rest.split("\n")) if one.strip()]
         yield from kept
@@ -203,12 +211,13 @@ class _SceneReader:
         while index < stop and index in self.headings:
             stack.append(self.headings[index])
             index += 1
-        text = " · ".join(heading.text.strip(" -–—_.") for heading in stack)
-        if all(heading.rank == SECTION for heading in stack):
-            self.section = text
-        else:
-            self.chapter, self.number = self.chapter + 1, 0
-            self.title, self.section = text, ""
+        titles, sections = (
+            " · ".join(one.text.strip(" -–—_.") for one in stack if (one.rank == SECTION) is below)
+            for below in (False, True)
+        )
+        self.section = sections
+        if titles:
+            self.chapter, self.number, self.title = self.chapter + 1, 0, titles
         return index
 
     def _is_gap(self, block: Block, found: Sequence[Paragraph]) -> bool:
