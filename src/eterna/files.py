@@ -43,11 +43,12 @@ def decode(raw: bytes, name: str) -> str:
     except UnicodeDecodeError as error:
         first = error.start + len(raw) - len(error.object)
         line = raw.count(b"\n", 0, first) + 1
-        likely = "Windows-1252" if any(0x80 <= byte <= 0x9F for byte in raw) else "Latin-1"
+        is_windows = any(0x80 <= byte <= 0x9F for byte in raw)
+        likely, name_of_it = ("Windows-1252", "WINDOWS-1252") if is_windows else ("Latin-1", "LATIN1")
         raise UserError(
             f"byte {first} (0x{raw[first]:02x}) is not UTF-8",
             Place(name, line),
-            f"if the file is {likely}: iconv -f {likely.replace('n-1', 'n1').upper()} -t UTF-8 {shlex.quote(name)} > utf8-copy",
+            f"if the file is {likely}: iconv -f {name_of_it} -t UTF-8 {shlex.quote(name)} > utf8-copy",
         ) from None
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1

@@ -69,7 +69,7 @@ def test_the_note_says_what_was_found_and_what_was_taken_off() -> None:
 
 def test_wrapped_prose_becomes_a_line_a_paragraph() -> None:
     first = book("lighthouse.txt").scenes[0].text.split("\n\n")[0]
-    assert "\n" not in first and first.endswith("never much of a sleeper.\"")
+    assert "\n" not in first and first.endswith('never much of a sleeper."')
 
 
 def test_a_painted_board_and_a_shout_are_no_headings() -> None:
@@ -158,7 +158,9 @@ def test_the_form_of_the_file_does_not_matter(tmp_path: Path, name: str) -> None
         assert [(one.id, one.title, one.text) for one in examples(tmp_path / name)] == expected
 
 
-LINES = st.lists(st.sampled_from(["", "", "CHAPTER I", "—Señor —dijo él—.", "-Ven, añadió.", "II", "* * *", "El río pasó."]))
+LINES = st.lists(
+    st.sampled_from(["", "", "CHAPTER I", "—Señor —dijo él—.", "-Ven, añadió.", "II", "* * *", "El río pasó."])
+)
 
 
 @given(

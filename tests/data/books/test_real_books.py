@@ -27,7 +27,7 @@ CHAPTERS = {
     "english_novels/Thackeray_Pendennis_1850.txt": 75,  # a paragraph a line, no empty lines
     "spanish_novels/SPA1001_GilYCarrasco_ElSenyorDeBembibre.txt": 39,  # 38 and a conclusion
     "spanish_novels/SPA1004_Foz_VidaDePedroSaputo.txt": 54,  # books, chapters, summaries
-    "spanish_novels/SPA1015_Jover_LasAmarguras.txt": 36,
+    "spanish_novels/SPA1015_Jover_LasAmarguras.txt": 37,  # 36 and an epilogue
     "spanish_novels/SPA3014_Alberola_ElSochantre.txt": 11,  # `- II -`
     "spanish_novels/SPA3022_PalacioValdes_LaEspuma.txt": 16,  # `II: Más personajes.`
     "spanish_novels/SPA4026_SoledadGustavo_LasDiosasDeLaVida.txt": 15,
@@ -60,29 +60,36 @@ def words(text: str) -> list[str]:
 
 
 def told(book: Book) -> Iterator[str]:
-    """Words of the headings and scenes in order; a heading once."""
+    """Headings and scenes in order; a heading once."""
     before: list[str] = []
     chapter = -1
     for scene in book.scenes:
         parts = scene.heading.split(" · ")
         if scene.chapter != chapter:
             before = []
-        common = next((at for at, pair in enumerate(zip(before, parts, strict=False)) if pair[0] != pair[1]), min(len(before), len(parts)))
-        yield from words(" ".join(parts[common:]))
-        yield from words(scene.text)
+        common = next(
+            (at for at, pair in enumerate(zip(before, parts, strict=False)) if pair[0] != pair[1]),
+            min(len(before), len(parts)),
+        )
+        yield " ".join(parts[common:])
+        yield scene.text
         before, chapter = parts, scene.chapter
+
+
+HYPHEN = re.compile(r"(?<=[^\W\d_])-\n?(?=[^\W\d_])")
 
 
 @pytest.mark.parametrize("name", KEPT)
 def test_every_word_is_kept_in_order_or_reported_as_taken_off(corpora: Path, name: str) -> None:
-    book = read_book(corpora / name)
-    whole = words((corpora / name).read_text(encoding="utf-8"))
-    kept = list(told(book))
-    rest = iter(whole)
-    lost = next((index for index, word in enumerate(kept) if word not in rest), None)
-    assert lost is None, f"out of order or invented: {' '.join(kept[lost - 8 : lost + 3])}"
+    book, text = read_book(corpora / name), (corpora / name).read_text(encoding="utf-8")
+    kept = "\n\n".join(told(book))
+    rest = iter(words(HYPHEN.sub("", text)))
+    written = words(HYPHEN.sub("", kept))
+    lost = next((index for index, word in enumerate(written) if word not in rest), None)
+    assert lost is None, f"out of order or invented: {' '.join(written[lost - 8 : lost + 3])}"
     taken = sum(part.words for part in (*book.front, *book.back, *book.inside))
-    assert len(whole) == len(kept) + taken
+    joined = len(words(text)) - len(words(kept)) - taken  # words cut by a line end were two
+    assert 0 <= joined <= len(re.findall(r"[^\W\d_]-\n", text))
 
 
 @pytest.mark.parametrize("name", KEPT)

@@ -11,142 +11,29 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from eterna.data.books.layout import SENTENCE_END, Block, Layout
-from eterna.data.books.numbers import ORDINAL, ROMAN, number_of
-
-PART, CHAPTER, SECTION = range(3)  # ranks: a smaller one stands above
-
-_RANKS = {
-    PART: r"book|part|volume|vol\.|libro|parte|tomo|volumen|[ée]poca|period",
-    CHAPTER: r"chapter|chap\.|cap[íi]tulo|cap\.|letter|carta|ep[íi]stola|stave|canto|act|acto|jornada|cuadro",
-    SECTION: r"scene|escena|section|secci[óo]n",
-}
-_WORDS = "|".join(_RANKS.values())
-_NUMBER = rf"(?:{ROMAN}|\d{{1,3}}|{ORDINAL})"
-_NAMED = re.compile(rf"(?P<word>{_WORDS})\s+(?:the\s+|el\s+|la\s+)?(?P<number>{_NUMBER})(?!\w)(?P<rest>.*)", re.I)
-_TURNED = re.compile(rf"(?:the\s+|la\s+|el\s+)?(?P<number>{ORDINAL})\s+(?P<word>{_WORDS})(?!\w)(?P<rest>.*)", re.I)
-_LONE = re.compile(r"[-–—\s]*(?P<number>[IVXLC]+|\d{1,3})\s*[.:)]?[-–—\s]*")
-_TITLED = re.compile(r"[-–—\s]*(?P<number>[IVXLC]+|\d{1,3})\s*(?:[-–—]+|[.:)])[-–—\s]*(?P<rest>[^\W_¿¡«\"“].*|[¿¡«\"“]\w.*)")
-_NAMES = re.compile(
-    r"(?:pr[óo]logo|prologue|ep[íi]logo|epilogue|preface|prefacio|introduction|introducci[óo]n|foreword|afterword|"
-    r"conclusion|conclusi[óo]n|appendix|ap[ée]ndice|postscript|advertencia|al lector|to the reader|interlude|"
-    r"(?:author'?s |nota del? )(?:note|autor|editor)|intermedio|proemio|pre[áa]mbulo|initial chapter|final chapter|"
-    r"chapter the last|cap[íi]tulo (?:último|final))(?P<rest>(?: del autor| to [^.]{1,40})?\s*(?:[.:—-].*)?)",
-    re.I,
+from eterna.data.books.heading_lines import (
+    CHAPTER,
+    LONE,
+    MARKDOWN,
+    OPENING_SIGNS,
+    PART,
+    SECTION,
+    TITLED,
+    Heading,
+    is_capitals,
+    reads_like_title,
+    strong_heading,
 )
-CONTENTS = re.compile(r"\W*(?:table of )?contents\W*|\W*(?:[íi]ndice|tabla)(?: de (?:materias|cap[íi]tulos))?\W*", re.I)
-_MARKDOWN = re.compile(r"(?P<marks>#{1,6})\s+(?P<text>.*?)\s*#*")
+from eterna.data.books.layout import Block, Layout
+from eterna.data.books.numbers import number_of
+
 _DATE = re.compile(
     r"\b(?:(?:mon|tues|wednes|thurs|fri|satur|sun)day|lunes|martes|mi[ée]rcoles|jueves|viernes|s[áa]bado|domingo|1[5-9]\d\d)\b",
     re.I,
 )
 _PLAY = re.compile(r"acto? |jornada |scene |escena ")  # its speakers and stage directions are set like headings
-_OPENING_SIGNS = tuple("\"'“‘«»-–—―([*_")
-
-
-@dataclass(frozen=True)
-class Heading:
-    """A block that is a heading."""
-
-    text: str
-    rank: int
-    key: str = ""
-    """Kind and number, such as `capítulo 3`, the same in a table of contents and in the body; empty without number."""
-
-
-def strong_heading(line: str) -> Heading | None:
-    """A line that says by itself that it is a heading: a word with a number, or a known name."""
-    text = " ".join(line.split())
-    if not text[:1].isupper() or len(text) > 350:
-        return None
-    if (named := _NAMES.fullmatch(text)) and len(text) <= 120:
-        return Heading(text, CHAPTER, text.split(named["rest"] or "\0")[0].strip(" .:").lower())
-    match = _NAMED.fullmatch(text) or _TURNED.fullmatch(text)
-    if not match or not _may_follow(match["rest"], turned=match.re is _TURNED):
-        return None
-    word = match["word"].lower()
-    rank = next(rank for rank, words in _RANKS.items() if re.fullmatch(words, word))
-    return Heading(text, rank, f"{word} {number_of(match['number'])}")
-
-
-def _may_follow(rest: str, turned: bool) -> bool:
-    """Whether `rest` can follow `Chapter 3` in a heading: nothing, a mark, or a title that begins like one."""
-    text = rest.strip()
-    if not text or text[0] in ".:-–—,;)]":
-        return not re.match(r"[,;-]\s*[a-zà-ÿ]", text)
-    if turned and re.match(r"(?:de|del|of)\s", text):
-        return not text.endswith(SENTENCE_END)
-    return rest[0].isspace() and (text[0].isupper() or text[0] in "¿¡«“\"'‘(")
-
-
-def is_capitals(line: str) -> bool:
-    """Whether a line is set in capitals: three letters at least, none small but in `Mc`, no talk, not too long."""
-    letters = [sign for sign in line if sign.isalpha()]
-    small = re.sub(r"(?<=\bM)c(?=[A-Z])|(?<=[’'])s\b", "", line)
-    shape = 3 <= len(letters) and len(line) <= 120 and max(map(len, line.split())) <= 30 and not line.strip().startswith(_OPENING_SIGNS)
-    return shape and not any(sign.islower() for sign in small)
-
-
-def isolate(blocks: Sequence[Block], layout: Layout) -> list[Block]:
-    """Headings that share a block with text, put in blocks of their own."""
-    found: list[Block] = []
-    for block in blocks:
-        start = 0
-        for index, line in enumerate(block.lines):
-            if index < start or not _begins_heading(block.lines, index, layout):
-                continue
-            if index > start:
-                found.append(block.part(start, index))
-            stop = index + _heading_lines(block.lines[index:], layout)
-            found.append(block.part(index, stop))
-            start = stop
-        if start < len(block.lines):
-            found.append(block.part(start))
-    return found
-
-
-def _begins_heading(lines: Sequence[str], index: int, layout: Layout) -> bool:
-    """Whether a line of a block is a heading by itself; inside a block it must stand behind a finished line."""
-    line = lines[index]
-    is_last = index == len(lines) - 1
-    if index == 0 and CONTENTS.fullmatch(line):
-        return True
-    strong = bool(strong_heading(line) or _MARKDOWN.fullmatch(line))
-    if index == 0:
-        return strong or (layout.dense and _is_lone(line))
-    before = lines[index - 1]
-    if not (before.endswith(SENTENCE_END) or len(before) < 0.7 * layout.width or is_capitals(before)):
-        return False
-    if layout.dense:
-        return strong or _is_lone(line)
-    return is_last and len(line) < 0.9 * layout.width and (strong or (_is_lone(line) and is_capitals(before)))
-
-
-def _is_lone(line: str) -> bool:
-    return bool(_LONE.fullmatch(line.strip()))
-
-
-def _heading_lines(lines: Sequence[str], layout: Layout) -> int:
-    """How many lines belong to the heading that the first one begins."""
-    if CONTENTS.fullmatch(lines[0]):
-        return 1
-    count = 1
-    while count < len(lines) and is_capitals(lines[count]) and not strong_heading(lines[count]):
-        count += 1
-    has_title = not _is_lone(lines[0]) and len(lines[0].split()) > 2
-    if count == 1 and layout.wrapped and not layout.dense and 2 <= len(lines) <= 3:
-        total = sum(map(len, lines))
-        if (has_title and total < 250) or (len(lines) == 2 and _reads_like_title(lines[1].strip())):
-            return len(lines)
-    return count
-
-
-def _reads_like_title(text: str, longest: int = 90) -> bool:
-    """Short, begins like a title, does not end like a sentence."""
-    begins = bool(text) and (text[0].isupper() or text[0] in "¿¡" or text[0].isdigit())
-    return begins and len(text) <= longest and max(map(len, text.split())) <= 30 and not text.endswith(tuple(".…:;,?!\"”»-—"))
 
 
 def find_headings(blocks: Sequence[Block], layout: Layout, contents: str = "") -> dict[int, Heading]:
@@ -163,7 +50,7 @@ def find_headings(blocks: Sequence[Block], layout: Layout, contents: str = "") -
 
 def _markdown(blocks: Sequence[Block]) -> dict[int, Heading]:
     """Headings marked by `#`: the highest level that stands twice is that of chapters."""
-    matches = {index: match for index, block in enumerate(blocks) if (match := _MARKDOWN.fullmatch(block.lines[0]))}
+    matches = {index: match for index, block in enumerate(blocks) if (match := MARKDOWN.fullmatch(block.lines[0]))}
     levels = Counter(len(match["marks"]) for match in matches.values())
     chapters = min((level for level, count in levels.items() if count > 1), default=min(levels, default=0))
     found = {}
@@ -190,15 +77,17 @@ def _numerals(blocks: Sequence[Block], layout: Layout, known: dict[int, Heading]
         text = block.text
         if index in known or len(block.lines) > 2 or len(text) > 130:
             continue
-        if match := _LONE.fullmatch(text):
+        if match := LONE.fullmatch(text):
             runs["number-digits" if match["number"].isdigit() else "number-roman"][index] = number_of(match["number"])
-        elif match := _TITLED.fullmatch(text):
+        elif match := TITLED.fullmatch(text):
             runs["number-titled"][index] = number_of(match["number"])
     apart = {index for index, block in enumerate(blocks) if block.gap >= layout.wide_gap and not layout.dense}
     counted = {kind: run for kind, numbers in runs.items() if (run := _counting(numbers, known, apart))}
     starts = {kind: sum(number == 1 for number in run.values()) for kind, run in counted.items()}
     return {
-        index: Heading(blocks[index].text, CHAPTER if starts[kind] <= min(starts.values()) else SECTION, f"{kind} {number}")
+        index: Heading(
+            blocks[index].text, CHAPTER if starts[kind] <= min(starts.values()) else SECTION, f"{kind} {number}"
+        )
         for kind, run in counted.items()
         for index, number in run.items()
     }
@@ -217,9 +106,7 @@ def _counting(numbers: dict[int, int | None], known: dict[int, Heading], apart: 
     return found if len(found) > 1 else {}
 
 
-def _set_apart(
-    blocks: Sequence[Block], layout: Layout, known: dict[int, Heading], contents: str
-) -> dict[int, Heading]:
+def _set_apart(blocks: Sequence[Block], layout: Layout, known: dict[int, Heading], contents: str) -> dict[int, Heading]:
     """Lines set like a heading that have a second sign beside it: a wide gap, the contents, a numbered one next."""
     times = Counter(block.text for block in blocks)
     listed = plain(contents)
@@ -241,7 +128,7 @@ def _set_apart(
             or (named < 3 and _stands_alone(blocks, index))
         ):
             found[index] = Heading(text.rstrip("."), CHAPTER)
-        elif len(block.lines) == 1 and _reads_like_title(text) and (wide or plain(text) in listed) and len(text) > 3:
+        elif len(block.lines) == 1 and reads_like_title(text) and (wide or plain(text) in listed) and len(text) > 3:
             found[index] = Heading(text, CHAPTER)
     return found
 
@@ -252,7 +139,7 @@ def plain(text: str) -> str:
 
 
 def _stands_alone(blocks: Sequence[Block], index: int) -> bool:
-    """Whether a line in capitals is no sign, shout or signature: prose ends before it and a sentence begins after it."""
+    """Whether a line in capitals is no sign, shout or signature: one sentence ends before it, one begins after."""
     text = blocks[index].text
     if text.endswith(tuple(".!?,:;")) or not 0 < index < len(blocks) - 1:
         return False
@@ -269,7 +156,7 @@ def _subtitles(blocks: Sequence[Block], layout: Layout, known: dict[int, Heading
         if index in known or index - 1 not in known or index + 1 in known or index - 1 in found:
             continue
         bare = len(known[index - 1].text.split()) <= 3
-        titled = bare and (is_capitals(text) or (block.gap > 0 and _reads_like_title(text) and not _opens_text(text)))
+        titled = bare and (is_capitals(text) or (block.gap > 0 and reads_like_title(text) and not _opens_text(text)))
         if len(block.lines) <= 3 and (titled or _is_summary(block, blocks[index + 1], layout)):
             found[index] = Heading(text, CHAPTER)
     return found
@@ -286,7 +173,7 @@ def _is_summary(block: Block, after: Block, layout: Layout) -> bool:
     text = block.text
     apart = not layout.wrapped and not layout.dense and after.gap < layout.wide_gap <= block.gap
     sentences = len(re.findall(r"[.!?…]\s+[\w¿¡]", text))
-    return apart and len(text) <= 300 and not (text.startswith(_OPENING_SIGNS) or _opens_text(text) or sentences)
+    return apart and len(text) <= 300 and not (text.startswith(OPENING_SIGNS) or _opens_text(text) or sentences)
 
 
 def _ranked(found: dict[int, Heading]) -> dict[int, Heading]:
@@ -297,13 +184,13 @@ def _ranked(found: dict[int, Heading]) -> dict[int, Heading]:
     under = sum(place > 0 and _is_title(ordered, place) for place in firsts)
     if chapters < 2 and not (len(firsts) > 1 and under >= 0.8 * len(firsts)):
         return dict(ordered)
-    return {
-        index: replace(one, rank=SECTION) if one.key.startswith("number") else one for index, one in ordered
-    }
+    return {index: replace(one, rank=SECTION) if one.key.startswith("number") else one for index, one in ordered}
 
 
 def _is_title(ordered: Sequence[tuple[int, Heading]], place: int) -> bool:
     """Whether a title without number, that is not a part's, stands shortly before the heading at `place`."""
     (index, _), (before, heading) = ordered[place], ordered[place - 1]
-    of_part = place > 1 and ordered[place - 2] == (before - 1, ordered[place - 2][1]) and ordered[place - 2][1].rank == PART
+    of_part = (
+        place > 1 and ordered[place - 2] == (before - 1, ordered[place - 2][1]) and ordered[place - 2][1].rank == PART
+    )
     return heading.rank == CHAPTER and not heading.key and index - before <= 3 and not of_part

@@ -140,7 +140,7 @@ def paragraphs(block: Block, layout: Layout, vocabulary: frozenset[str]) -> list
 
 
 def _dense_pieces(block: Block, layout: Layout) -> list[Block]:
-    """Paragraphs without empty lines between them: one begins at an indented line, or behind a sentence that left room."""
+    """Paragraphs without empty lines: one begins at an indented line, or behind a sentence that left room."""
     margin = min(len(line) - len(line.lstrip()) for line in block.lines)
     starts = [0]
     for index, (line, following) in enumerate(pairwise(block.lines), start=1):
@@ -171,7 +171,7 @@ def _of_long_lines(block: Block, layout: Layout) -> list[Paragraph]:
 
 def _reads_like_verse(run: Sequence[str]) -> bool:
     talk = any(line.startswith(tuple("\"'“‘«-–—")) for line in run)
-    ends = sum(line.endswith(tuple(".!?”\"")) for line in run)
+    ends = sum(line.endswith(tuple('.!?”"')) for line in run)
     return len(run) > 2 and not talk and ends * 2 <= len(run) and all(map(starts_upper, run))
 
 
@@ -192,7 +192,7 @@ def _join(lines: Sequence[str], layout: Layout, vocabulary: frozenset[str]) -> s
 
 
 def _at_hyphen(line: str, following: str, vocabulary: frozenset[str]) -> str:
-    """A hyphen at a line end: taken out if the book has the whole word, a closing dash if an aside is open, else kept."""
+    """A hyphen at a line end: taken out if the book has the whole word, a dash if an aside is open, else kept."""
     left, right = WORD.findall(line)[-1].lower(), WORD.findall(following)[0].lower()
     if f"{left}-{right}" in vocabulary:
         return line + following

@@ -13,7 +13,9 @@ Language = Literal["es", "en", ""]
 
 LIGATURES = {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "ſt", "ﬆ": "st"}
 SOFT_HYPHEN = "\u00ad"
-_SPACES = dict.fromkeys("\v\f\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u2028\u2029")
+_SPACES = dict.fromkeys(
+    "\v\f\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u2028\u2029"
+)
 _SIGNS = str.maketrans(
     {
         **dict.fromkeys(_SPACES, " "),
@@ -35,9 +37,9 @@ def tidy(text: str) -> str:
     return "\n".join(line.rstrip() for line in text.split("\n"))
 
 
-_COMMON: dict[Language, frozenset[str]] = {
-    "es": frozenset("que de la el los las en y á a no se un una por con su lo del al como es".split()),
-    "en": frozenset("the of and to in that it was he his her with for is you had not she at".split()),
+_COMMON: dict[Language, str] = {
+    "es": " que de la el los las en y á a no se un una por con su lo del al como es ",
+    "en": " the of and to in that it was he his her with for is you had not she at ",
 }
 
 
@@ -45,7 +47,8 @@ def language_of(text: str) -> Language:
     """Spanish or English by their commonest words; empty where neither is plain."""
     words = re.findall(r"[^\W\d_]+", text.lower())
     shares = {
-        language: sum(word in common for word in words) / max(1, len(words)) for language, common in _COMMON.items()
+        language: sum(f" {word} " in common for word in words) / max(1, len(words))
+        for language, common in _COMMON.items()
     }
     language = max(shares, key=lambda name: shares[name])
     return language if shares[language] >= 0.12 else ""
@@ -112,7 +115,9 @@ def _is_no_dash(sign: str, before: str, after: str, blank_before: bool, blank_af
         return True  # a row of hyphens
     if not blank_before and not blank_after and last.isalnum() and following.isalnum():
         return sign == "-" or (last.isdigit() and following.isdigit())
-    return bool(sign == "-" and blank_before and before and following.isdigit() and not blank_after)  # a negative number
+    return bool(
+        sign == "-" and blank_before and before and following.isdigit() and not blank_after
+    )  # a negative number
 
 
 def _opens(before: str, after: str, blank_before: bool, blank_after: bool, inside: bool) -> bool:

@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from eterna.data.books.headings import CHAPTER, CONTENTS, Heading, plain, strong_heading
+from eterna.data.books.heading_lines import CHAPTER, CONTENTS, Heading, strong_heading
+from eterna.data.books.headings import plain
 from eterna.data.books.layout import WORD, Block
 from eterna.text import plural
 

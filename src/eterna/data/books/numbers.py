@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import re
 
-_ENGLISH = (
+
+def _listed(words: str) -> list[str]:
+    return words.split()
+
+
+_ENGLISH = _listed(
     "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen twenty"
-).split()
-_ENGLISH_ORDINALS = (
+)
+_ENGLISH_ORDINALS = _listed(
     "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth "
     "fifteenth sixteenth seventeenth eighteenth nineteenth twentieth"
-).split()
-_SPANISH = (
+)
+_SPANISH = _listed(
     "uno dos tres cuatro cinco seis siete ocho nueve diez once doce trece catorce quince dieciséis diecisiete "
     "dieciocho diecinueve veinte"
-).split()
-_SPANISH_ORDINALS = "primero segundo tercero cuarto quinto sexto séptimo octavo noveno décimo undécimo duodécimo".split()
+)
+_SPANISH_ORDINALS = _listed(
+    "primero segundo tercero cuarto quinto sexto séptimo octavo noveno décimo undécimo duodécimo"
+)
 _TENS = {"twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90}
 _WORDS = {
     word: number
@@ -24,7 +31,17 @@ _WORDS = {
     for number, word in enumerate(words, start=1)
 }
 _WORDS |= {word[:-1] + "a": number for number, word in enumerate(_SPANISH_ORDINALS, start=1)}
-_WORDS |= {"primer": 1, "tercer": 3, "nono": 9, "nona": 9, "único": 1, "única": 1, "última": 999, "último": 999, "last": 999}
+_WORDS |= {
+    "primer": 1,
+    "tercer": 3,
+    "nono": 9,
+    "nona": 9,
+    "único": 1,
+    "única": 1,
+    "última": 999,
+    "último": 999,
+    "last": 999,
+}
 _WORDS |= {f"{tens}-{word}": base + one for tens, base in _TENS.items() for one, word in enumerate(_ENGLISH[:9], 1)}
 _WORDS |= {f"décimo{word}": 10 + one for one, word in enumerate(_SPANISH_ORDINALS[:9], 1)} | _TENS
 _FOLDED = {word.translate(str.maketrans("áéíóú", "aeiou")): number for word, number in _WORDS.items()} | _WORDS

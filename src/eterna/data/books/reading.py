@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from eterna.data.books.headings import CHAPTER, SECTION, Heading, find_headings, isolate
+from eterna.data.books.heading_lines import CHAPTER, SECTION, Heading, isolate
+from eterna.data.books.headings import find_headings
 from eterna.data.books.layout import Block, Layout, Paragraph, measure, paragraphs, split_blocks, vocabulary_of
 from eterna.data.books.marks import Language, clean, language_of, tidy
 from eterna.data.books.matter import (
@@ -97,37 +98,45 @@ def read_book(path: Path) -> Book:
     blocks, layout = _body_blocks(lines, taken)
     if not blocks:
         raise DataError("the file holds no text of a book", Place(str(path), 1), "check what the file holds")
-    language = language_of(" ".join(block.text for block in blocks[: 20_000]))
+    language = language_of(" ".join(block.text for block in blocks))
     headings = find_headings(blocks, layout, taken.contents)
-    is_marked = any(heading.key[:1].isdigit() for heading in headings.values())
-    if is_marked and 0 in headings and headings[0].rank < CHAPTER:
-        taken.title = taken.title or headings[0].text
-    start, stop = int(bool(is_marked and taken.title and 0 in headings)), back_start(blocks, headings)
-    if not is_marked:
-        start = body_start(blocks, headings, taken.contents_end)
+    stop = back_start(blocks, headings)
+    start = _first_block(blocks, headings, taken)
+    scenes = list(_SceneReader(blocks, headings, layout, language).scenes(start, stop))
+    if start and not scenes:  # what looked like a title page is all there is
+        start = 0
+        scenes = list(_SceneReader(blocks, headings, layout, language).scenes(start, stop))
+    if not scenes:
+        raise DataError("no text is left between front and back matter", Place(str(path), 1), "use format: text")
     if start:
         taken.front.append(removed("title page", blocks[:start]))
     if stop < len(blocks):
-        taken.back.insert(0, removed("end matter", blocks[stop:]))
-    reader = _SceneReader(blocks, headings, layout, language)
-    scenes = list(reader.scenes(start, stop))
-    if not scenes:
-        raise DataError("no text is left between front and back matter", Place(str(path), 1), "use format: text")
+        taken.back.append(removed("end matter", blocks[stop:]))
     title = taken.title or _title(blocks[:start]) or path.stem.replace("_", " ")
-    by_line = {"key": lambda part: part.line}
-    return Book(path, title, language, scenes, sorted(taken.front, **by_line), sorted(taken.back, **by_line), taken.inside)
+    front, back = (sorted(parts, key=lambda part: part.line) for parts in (taken.front, taken.back))
+    return Book(path, title, language, scenes, front, back, taken.inside)
+
+
+def _first_block(blocks: Sequence[Block], headings: dict[int, Heading], taken: Taken) -> int:
+    """Index of the first block of the text. In markdown, a heading above all others is the title, and all is text."""
+    if not any(heading.key[:1].isdigit() for heading in headings.values()):
+        return body_start(blocks, headings, taken.contents_end)
+    if 0 not in headings or headings[0].rank >= CHAPTER:
+        return 0
+    taken.title = taken.title or headings[0].text
+    return 1
 
 
 def _body_blocks(lines: list[str], taken: Taken) -> tuple[list[Block], Layout]:
     """The blocks of the text without licence, credits, pictures and contents."""
     start, end = licence_bounds(lines)
     front, back = split_blocks(enumerate(lines[:start], 1)), split_blocks(enumerate(lines[end:], end + 1))
-    taken.title = title_of(lines[:start])
-    if lines and lines[0] == "---" and "---" in lines[1:60]:
-        start = lines.index("---", 1) + 1
+    taken.title, what = title_of(lines[:start]), "licence"
+    if lines[0] == "---" and "---" in lines[1:60]:
+        start, what = lines.index("---", 1) + 1, "file header"
         front = split_blocks(enumerate(lines[:start], 1))
         taken.title = next((line[6:].strip(" \"'") for line in lines[1:start] if line.startswith("title:")), "")
-    taken.front += [removed("licence" if start and not lines[0] == "---" else "file header", front)] if front else []
+    taken.front += [removed(what, front)] if front else []
     taken.back += [removed("licence", back)] if back else []
     numbered = list(_without_pictures(enumerate(lines[start:end], start + 1), taken))
     blocks = take_credits(split_blocks(numbered), taken)
