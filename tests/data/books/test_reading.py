@@ -138,6 +138,40 @@ def test_a_name_of_another_chapter_in_the_text_is_no_heading(tmp_path: Path) -> 
     assert [scene.heading for scene in written(tmp_path, text).scenes] == ["Chapter 1"]
 
 
+OLD = """Project Gutenberg Etext of The Ledger
+
+***START**THE SMALL PRINT!**FOR PUBLIC DOMAIN ETEXTS**START***
+This Small Print statement disclaims most of our liability to you.
+*END*THE SMALL PRINT! FOR PUBLIC DOMAIN ETEXTS*Ver.04.29.93*END*
+
+The Ledger
+
+CHAPTER I
+
+The light had burned for ninety years and nobody had asked it why.
+
+End of the Project Gutenberg Etext of The Ledger
+"""
+SPLIT = OLD.replace(
+    OLD[: OLD.index("The Ledger\n\nCH")], "*** START OF THE PROJECT GUTENBERG EBOOK, THE\nLEDGER ***\n\n"
+)
+
+
+@pytest.mark.parametrize("text", [OLD, SPLIT, SPLIT + OLD[: OLD.index("The Ledger\n\nCH")]])
+def test_licences_of_every_age_are_taken_off(tmp_path: Path, text: str) -> None:
+    found = written(tmp_path, text)
+    assert [scene.text for scene in found.scenes] == [
+        "The light had burned for ninety years and nobody had asked it why."
+    ]
+    assert found.scenes[0].heading == "CHAPTER I"
+
+
+def test_a_sentence_that_begins_like_a_heading_stays_text(tmp_path: Path) -> None:
+    text = "Chapter 1\n\nHe rose and spoke at last, and they all fell silent to hear it.\n\n"
+    text += "The first part of this deposition did not in the least interest me,\nbut I listened.\n"
+    assert "The first part of this" in written(tmp_path, text).scenes[0].text
+
+
 def variants(text: str) -> list[bytes]:
     blanks = re.sub(r"\n", lambda match: (" ", "\t", "  \t", "")[match.start() % 4] + "\n", text)
     return [

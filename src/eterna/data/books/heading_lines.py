@@ -19,7 +19,9 @@ _RANKS = {
 _WORDS = "|".join(_RANKS.values())
 _NUMBER = rf"(?:{ROMAN}|\d{{1,3}}|{ORDINAL})"
 _NAMED = re.compile(rf"(?P<word>{_WORDS})\s+(?:the\s+|el\s+|la\s+)?(?P<number>{_NUMBER})(?!\w)(?P<rest>.*)", re.I)
-_TURNED = re.compile(rf"(?:the\s+|la\s+|el\s+)?(?P<number>{ORDINAL})\s+(?P<word>{_WORDS})(?!\w)(?P<rest>.*)", re.I)
+_TURNED = re.compile(
+    rf"(?P<article>the\s+|la\s+|el\s+)?(?P<number>{ORDINAL})\s+(?P<word>{_WORDS})(?!\w)(?P<rest>.*)", re.I
+)
 LONE = re.compile(r"[-–—\s]*(?P<number>[IVXLC]+|\d{1,3})\s*[.:)]?[-–—\s]*")
 TITLED = re.compile(
     r"[-–—\s]*(?P<number>[IVXLC]+|\d{1,3})\s*(?:[-–—]+|[.:)])[-–—\s]*(?P<rest>[^\W_¿¡«\"“].*|[¿¡«\"“]\w.*)"
@@ -54,7 +56,7 @@ def strong_heading(line: str) -> Heading | None:
     if (named := _NAMES.fullmatch(text)) and len(text) <= 120:
         return Heading(text, CHAPTER, text.split(named["rest"] or "\0")[0].strip(" .:").lower())
     match = _NAMED.fullmatch(text) or _TURNED.fullmatch(text)
-    if not match or not _may_follow(match["rest"], turned=match.re is _TURNED):
+    if not match or not _may_follow(match["rest"], turned=match.re is _TURNED and not match["article"]):
         return None
     word = match["word"].lower()
     rank = next(rank for rank, words in _RANKS.items() if re.fullmatch(words, word))

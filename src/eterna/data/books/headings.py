@@ -30,7 +30,9 @@ from eterna.data.books.layout import Block, Layout
 from eterna.data.books.numbers import number_of
 
 _DATE = re.compile(
-    r"\b(?:(?:mon|tues|wednes|thurs|fri|satur|sun)day|lunes|martes|mi[ée]rcoles|jueves|viernes|s[áa]bado|domingo|1[5-9]\d\d)\b",
+    r"\b(?:(?:mon|tues|wednes|thurs|fri|satur|sun)day|lunes|martes|mi[ée]rcoles|jueves|viernes|s[áa]bado|domingo|"
+    r"(?:jan|febr)uary|march|april|may|june|july|august|(?:sept|nov|dec)ember|october|enero|febrero|marzo|abril|mayo|"
+    r"junio|julio|agosto|septiembre|octubre|noviembre|diciembre)\b[ ,]*(?:\d|de \d|\W*$)|\b1[5-9]\d\d\b",
     re.I,
 )
 _PLAY = re.compile(r"acto? |jornada |scene |escena ")  # its speakers and stage directions are set like headings
@@ -65,9 +67,10 @@ def _strong(block: Block, layout: Layout) -> Heading | None:
     if len(block.lines) > 4 or (len(block.lines) > 1 and not layout.wrapped and not is_capitals(block.lines[-1])):
         return None
     first = strong_heading(block.lines[0])
-    if first and len(block.text) > 60 and block.text.endswith(tuple("!?”\"'")) and not is_capitals(block.lines[0]):
-        return first if re.search(r"[.:—]\s", block.text) else None
-    return replace(first, text=block.text) if first else None
+    talks = block.text.endswith(tuple("!?”\"'")) and len(block.text) > 60 and not is_capitals(block.lines[0])
+    if not first or (talks and not re.search(r"[.:—]\s", block.text)):
+        return None
+    return replace(first, text=block.text)
 
 
 def _numerals(blocks: Sequence[Block], layout: Layout, known: dict[int, Heading]) -> dict[int, Heading]:

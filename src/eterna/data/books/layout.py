@@ -123,7 +123,7 @@ def is_verse(lines: Sequence[str], layout: Layout) -> bool:
     own_width = max(len(line.strip()) for line in lines)
     ragged = sum(is_meant(*pair, own_width) for pair in breaks) >= 0.35 * len(breaks)
     capitals = sum(starts_upper(line) for _, line in breaks) >= 0.75 * len(breaks)
-    return capitals or ragged or own_width <= VERSE_WIDTH
+    return capitals or own_width <= VERSE_WIDTH or (ragged and own_width <= NARROWEST)
 
 
 def paragraphs(block: Block, layout: Layout, vocabulary: frozenset[str]) -> list[Paragraph]:
@@ -182,7 +182,7 @@ def _join(lines: Sequence[str], layout: Layout, vocabulary: frozenset[str]) -> s
         text = following.strip()
         if joined.endswith(SOFT_HYPHEN):
             joined = joined.rstrip(SOFT_HYPHEN) + text
-        elif re.search(r"[^\W\d_]-$", joined) and text[0].islower():
+        elif re.search(r"[^\W\d_]-$", joined) and text[0].isalpha():
             joined = _at_hyphen(joined, text, vocabulary)
         elif len(line) + 15 < layout.width and line.endswith((*SENTENCE_END, ",", ";")) and starts_upper(text):
             joined += "\n" + text

@@ -15,7 +15,8 @@ TITLE_PAGE_WORDS = 80  # a title page has fewer words than this before the first
 TITLE_PAGE_BLOCKS = 80
 FRONT_WORDS = 400  # the same, before a table of contents
 EDGE_BLOCKS = 60  # credits stand at most so far from either end
-_START = re.compile(r"\s*\*{3}\s*START OF (?:THE|THIS) PROJECT GUTENBERG|.*\*END\*?\s*THE SMALL PRINT", re.I)
+_START = re.compile(r"\s*\*{3}\s*START OF (?:THE|THIS) PROJECT GUTENBERG", re.I)
+_OLD_START = re.compile(r".*\*END\*?\s*THE SMALL PRINT", re.I)  # in files of the 1990s the licence stands in front
 _END = re.compile(
     r"\s*(?:\*{3}\s*END OF (?:THE|THIS) PROJECT GUTENBERG|End of (?:the |this )?Project Gutenberg|"
     r"\*{3}\s*START: FULL LICENSE|Fin (?:de|del) (?:la obra |libro )?(?:de )?Project Gutenberg)",
@@ -76,14 +77,13 @@ class Taken:
 
 def licence_bounds(lines: Sequence[str]) -> tuple[int, int]:
     """Indices of the first line behind Project Gutenberg's header and of the first line of its footer."""
-    starts = [index for index, line in enumerate(lines) if _START.match(line)]
-    start = 0
-    if starts:
-        start = starts[-1] + 1
-        while start < len(lines) and "***" not in lines[start - 1].strip().lstrip("*") and start < starts[-1] + 4:
-            start += 1
-        if "***" not in lines[start - 1].strip().lstrip("*"):
-            start = starts[-1] + 1  # an old header ends without stars
+    start = next((index + 1 for index, line in enumerate(lines) if _START.match(line)), 0)
+    if start:  # the line may run over several
+        ends = [index for index in range(start - 1, min(start + 3, len(lines))) if lines[index].endswith("***")]
+        start = ends[0] + 1 if ends else start
+    else:
+        old = [index for index, line in enumerate(lines[: len(lines) // 2]) if _OLD_START.match(line)]
+        start = old[-1] + 1 if old else 0
     end = next((index for index in range(start, len(lines)) if _END.match(lines[index])), len(lines))
     return start, end
 
