@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import shlex
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,21 +32,43 @@ def read_text(path: Path) -> str:
 
 def decode(raw: bytes, name: str) -> str:
     """Bytes to text by the rules of `read_text`; `name` is used in messages."""
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise UserError(f"{name} is UTF-16 (byte 0), not UTF-8", fix=f"iconv -f UTF-16 -t UTF-8 {name} > utf8-copy")
+    if encoding := _wide_encoding(raw):
+        where = f"byte {raw.index(0)} is NUL" if encoding.endswith("E") else "byte 0"
+        raise UserError(
+            f"{name} is {encoding[:6]} ({where}), not UTF-8",
+            fix=f"iconv -f {encoding} -t UTF-8 {shlex.quote(name)} > utf8-copy",
+        )
     try:
         text = raw.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
+        first = error.start + len(raw) - len(error.object)
+        line = raw.count(b"\n", 0, first) + 1
+        is_windows = any(0x80 <= byte <= 0x9F for byte in raw)
+        likely, name_of_it = ("Windows-1252", "WINDOWS-1252") if is_windows else ("Latin-1", "LATIN1")
         raise UserError(
-            f"byte {error.start} (0x{raw[error.start]:02x}) is not UTF-8",
+            f"byte {first} (0x{raw[first]:02x}) is not UTF-8",
             Place(name, line),
-            f"if the file is Latin-1: iconv -f LATIN1 -t UTF-8 {name} > utf8-copy",
+            f"if the file is {likely}: iconv -f {name_of_it} -t UTF-8 {shlex.quote(name)} > utf8-copy",
         ) from None
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise UserError("the file holds a NUL byte, so it is not plain text", Place(name, line))
     return text.replace("\r\n", "\n")
+
+
+def _wide_encoding(raw: bytes) -> str | None:
+    """UTF-16 or UTF-32, told by its mark, or UTF-16 by a NUL beside nearly every Latin letter."""
+    if raw.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        return "UTF-32"
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "UTF-16"
+    if len(raw) % 2:
+        return None
+    even, odd = raw[:4096:2], raw[1:4096:2]
+    for encoding, zeros, others in (("UTF-16LE", odd, even), ("UTF-16BE", even, odd)):
+        if zeros.count(0) > 0.6 * len(zeros) and others.count(0) < 0.1 * max(1, len(others)):
+            return encoding
+    return None
 
 
 def read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any] | Problem]]:

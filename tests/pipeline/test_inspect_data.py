@@ -53,6 +53,15 @@ def test_with_loss_on_everything_no_answer_is_told_apart(run_values: dict[str, A
     assert check_data(loaded(run_values, train_on="all")).sources[0].stopped is None
 
 
+def test_a_book_tells_what_was_taken_off_it(run_values: dict[str, Any], tmp_path: Path) -> None:
+    book = tmp_path / "book.txt"
+    book.write_text("EL FARO\n\nCAPÍTULO I\n\nAbrió el libro y leyó.\n\nFIN\n", encoding="utf-8")
+    found = check_data(loaded(run_values, train=[{"path": str(book), "format": "book"}]))
+    assert (
+        f"{book}: 1 chapter, 1 scene; taken off front: 1 line: title page (line 1, 1 line: EL FARO)" in found.notes[-1]
+    )
+
+
 def test_the_ends_of_runs_of_trained_tokens() -> None:
     assert answer_ends([0, 1, 1, 0, 0, 0.5, 0, 1]) == [2, 5, 7]
 

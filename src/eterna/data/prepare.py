@@ -32,7 +32,7 @@ class PreparedData:
     """Prompts that are answered and scored."""
     reports: list[SourceReport] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    """What was arranged to suit the chat template, one line each."""
+    """How sources were read, and what was arranged to suit the chat template, one line each."""
     left_out: dict[str, str] = field(default_factory=dict)
     """Example id to why the model does not see it."""
     prompts_too_long: int = 0
@@ -90,6 +90,7 @@ def prepare_data(
     conversations = [raw.messages for source in read for raw in source.content.examples if raw.messages]
     openings = {tuple(message["role"] for message in messages[:2]) for messages in conversations}
     prepared = PreparedData([], [], [], [], notes=suit_template(tokenizer, openings) if openings else [])
+    prepared.notes += [note for source in read for note in source.content.notes]
     encoder = Encoder(tokenizer)
     problems: list[Problem] = []
     speakers = _speakers(read, data.train_on)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from eterna.config import Columns, Source
+from eterna.data.books import read_book
 from eterna.data.conversations import up_to_last_answer
 from eterna.data.examples import RawExample, read_row
 from eterna.data.row_files import Row, read_row_file
@@ -30,6 +31,8 @@ class SourceContent:
     """Of a Hub data set."""
     skipped: list[SkippedRow] = field(default_factory=list)
     """Rows that cannot be used, with `data.skip_bad`."""
+    notes: list[str] = field(default_factory=list)
+    """What a person should know about how it was read."""
 
 
 def source_name(source: Source, split: Split) -> str:
@@ -55,6 +58,8 @@ def read_source(
         _check_voice(source, world)
         found = _world_examples(world, source, split) if source.world == "examples" else _world_books(world, source)
         content = SourceContent(list(found), world.sha256)
+    elif source.format == "book":
+        content = _book(Path(source.path or ""), source)
     elif is_table(source.path or ""):
         table = open_table(source, split)
         content = SourceContent(
@@ -69,6 +74,26 @@ def read_source(
         empty = f"{source_name(source, split)} holds no examples" + (" that can be used" if problems else "")
         raise DataError([Problem(empty, fix="check the file, the split and the voice"), *problems])
     return content
+
+
+def _book(path: Path, source: Source) -> SourceContent:
+    if source.split:
+        raise DataError(f"{path} has no splits", fix="remove split")
+    if path.suffix not in (".txt", ".md"):
+        raise DataError(f"{path} is no plain text, which format: book reads", fix="use a .txt or .md file")
+    book = read_book(path)
+    examples = [
+        RawExample(
+            f"{path.name}:{scene.name}",
+            Place(str(path), scene.line),
+            text=scene.text,
+            title=f"{book.title}: {scene.heading}" if scene.heading else book.title,
+            group=f"{path.name}:{scene.chapter}",
+            scene=Scene(voice=path.stem, language=book.language, book=path.stem),
+        )
+        for scene in book.scenes
+    ]
+    return SourceContent(examples, sha256_of(path), notes=[book.note()])
 
 
 def _file_examples(
