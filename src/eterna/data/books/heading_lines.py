@@ -75,6 +75,8 @@ def _may_follow(rest: str, turned: bool) -> bool:
 
 def is_capitals(line: str) -> bool:
     """Whether a line is set in capitals: three letters at least, none small but in `Mc`, no talk, not too long."""
+    if len(line) > 120:
+        return False
     letters = [sign for sign in line if sign.isalpha()]
     small = re.sub(r"(?<=\bM)c(?=[A-Z])|(?<=[’'])s\b", "", line)
     shape = (

@@ -128,7 +128,7 @@ def _set_apart(blocks: Sequence[Block], layout: Layout, known: dict[int, Heading
             wide
             or plain(text) in listed
             or any(near in known and known[near].key.endswith(" 1") for near in range(index + 1, index + 4))
-            or (named < 3 and _stands_alone(blocks, index))
+            or (named < 3 and not contents and _stands_alone(blocks, index))
         ):
             found[index] = Heading(text.rstrip("."), CHAPTER)
         elif len(block.lines) == 1 and reads_like_title(text) and (wide or plain(text) in listed) and len(text) > 3:

@@ -155,13 +155,15 @@ def _contents_end(blocks: Sequence[Block], headings: Mapping[int, Heading], inde
     first = index + 1
     if first < len(blocks) and (blocks[first].words >= 30 or len(blocks[first].lines) > 4):
         first += 1
-    text = next((near for near in range(first, len(blocks)) if _is_text(blocks[near])), first)
+    text = next((near for near in range(first, len(blocks)) if _is_text(blocks[near])), len(blocks))
     entries = [plain(line) for block in blocks[index + 1 : first] for line in block.lines]
     for near in range(first, text):
         title = plain(blocks[near].text)
         if title in entries or (first > index + 1 and title in entries[0]):
             return _stack_start(headings, near) if near in headings else near
         entries.append(title)
+    if text == len(blocks):
+        return first
     heads = [near for near in range(first, text + 1) if near in headings]
     return _stack_start(headings, heads[-1]) if heads else text
 
@@ -215,7 +217,12 @@ def body_start(blocks: Sequence[Block], headings: Mapping[int, Heading], content
     if behind is not None and (named is None or named >= behind) and _words(blocks[:behind]) < FRONT_WORDS:
         return behind
     text = next(
-        (at for at in range(len(blocks)) if _is_text(blocks[at]) or _is_sentences(blocks[at : at + 2])), len(blocks)
+        (
+            at
+            for at in range(len(blocks))
+            if _is_text(blocks[at]) or _is_sentences(blocks[at : at + 2]) or _is_opening(blocks, headings, at)
+        ),
+        len(blocks),
     )
     if named is not None and text < named:
         pages = _words(blocks[:named]) < TITLE_PAGE_WORDS
@@ -241,6 +248,12 @@ def _words(blocks: Sequence[Block]) -> int:
 
 def _is_title_line(block: Block) -> bool:
     return block.words <= 12 and not block.text.endswith(tuple(",;:!?…")) and not block.text.startswith(_TALK)
+
+
+def _is_opening(blocks: Sequence[Block], headings: Mapping[int, Heading], at: int) -> bool:
+    """Whether a short paragraph stands right under a plain heading."""
+    under = at - 1 in headings and bool(headings[at - 1].key) and at not in headings
+    return under and blocks[at].words >= 8 and blocks[at].text.endswith(_SENTENCE)
 
 
 def _is_sentences(blocks: Sequence[Block]) -> bool:
