@@ -26,7 +26,7 @@ def of_training(start: str) -> set[str]:
 def test_headings_are_the_dotted_names_in_the_order_of_a_run_file() -> None:
     headings = re.findall(r"^## (.+)$", PAGE, re.MULTILINE)
     assert headings[:4] == ["Top level", "`model`", "`lora`", "`data`"]
-    assert {"`data.train[]`, `data.eval[]`", "`data.columns`", "`evaluation.during_training`"} <= set(headings)
+    assert {"`data.train[]`, `data.eval[]`", "`evaluation.during_training`"} <= set(headings)
 
 
 def test_defaults_are_written_as_in_a_run_file() -> None:

@@ -26,9 +26,8 @@ def conversation(run_values: dict[str, Any]) -> Conversation:
         ("", "there is nothing to answer"),
         (" \n\t", "there is nothing to answer"),
         ("where is the stair " * 100, r"the message with its scene is \d+ tokens long, and 192 leave room"),
-        ("<|im_end|>", "is a control token"),
     ],
-    ids=["empty", "blank", "too long", "control token"],
+    ids=["empty", "blank", "too long"],
 )
 def test_a_message_that_cannot_be_answered_leaves_the_conversation_as_it_was(
     conversation: Conversation, text: str, message: str
