@@ -109,6 +109,14 @@ def _show_check(check: DataCheck, console: Console) -> None:
         "ending in a stop token",
     ]
     print_table(console, headings, [_source_row(source) for source in check.sources])
+    for source in check.sources:
+        print_line(console, source.filters(check.too_long))
+    for title, kinds in (("voice", check.speakers), ("language", check.languages)):
+        if kinds:
+            print_line(console, "")
+            shown = [[kind.name, f"{kind.train:,}", f"{kind.trained_tokens:,}", f"{kind.eval:,}"] for kind in kinds]
+            rest = [[f"... and {len(shown) - LISTED} more", "", "", ""]] if len(shown) > LISTED else []
+            print_table(console, [title, "train", "trained tokens", "eval"], [*shown[:LISTED], *rest])
     print_line(console, f"\nlengths in tokens (window {check.window:,})")
     for name in ("train", "eval"):
         most = max(getattr(bar, name) for bar in check.lengths)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
@@ -16,6 +16,7 @@ from eterna.pipeline.quiet import quiet_libraries
 from eterna.text import plural
 
 BARS = 8  # rows of the histogram up to the window
+READ_TOKENS = 256  # of an example, to tell its language
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,11 @@ class RunData:
         """Where an example comes from; a window of a longer text says which one it is."""
         if example.id in self.places:
             return self.places[example.id]
-        whole, _, window = example.id.rpartition("~")
-        return f"{self.places[whole]} (window {window})"
+        for mark, part in (("~", "window"), ("@", "answer at message")):
+            whole, _, number = example.id.rpartition(mark)
+            if whole in self.places:
+                return f"{self.places[whole]} ({part} {number})"
+        return example.id
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,25 @@ class SourceCheck:
     """Runs of trained tokens."""
     stopped: int | None
     """How many of them end in a special token; None where everything is trained (train_on: all)."""
+
+    def filters(self, too_long: str) -> str:
+        """What became of the source's rows, filter by filter."""
+        one = self.report
+        lost = [
+            (one.skipped, "left out as unusable (skip_bad)"),
+            (one.removed_copies, "removed as copies"),
+            (one.excluded, "of other speakers (train_on)"),
+        ]
+        told = [f"{count:,} {what}" for count, what in lost if count]
+        if one.dropped:
+            told.append(f"{one.dropped:,} dropped with {plural(one.dropped_tokens, 'token')} (too_long: drop)")
+        if one.cut:
+            told.append(f"{plural(one.cut, 'token')} cut off the left (too_long: cut_left)")
+        left = one.read - one.removed_copies - one.excluded - one.dropped
+        if one.examples != left:
+            why = f"too_long: {too_long}" if too_long == "split" else "the template rewrites earlier turns"
+            told.append(f"{left:,} become {plural(one.examples, 'example')} ({why})")
+        return f"{one.name}: {one.read:,} read" + "".join(f", {part}" for part in told)
 
 
 @dataclass(frozen=True)
@@ -59,10 +82,25 @@ class Bar:
 
 
 @dataclass(frozen=True)
+class Kind:
+    """Examples that a speaker answers, or that are in a language."""
+
+    name: str
+    train: int
+    trained_tokens: int
+    """Of data.train."""
+    eval: int
+
+
+@dataclass(frozen=True)
 class DataCheck:
     """What `eterna data check` found."""
 
     window: int
+    too_long: str
+    speakers: list[Kind]
+    languages: list[Kind]
+    """As the data say, else as they read."""
     sources: list[SourceCheck]
     lengths: list[Bar]
     copies: list[Copy]
@@ -74,7 +112,12 @@ class DataCheck:
     def warnings(self) -> list[str]:
         """What a person should look at, one line each."""
         reports = [source.report for source in self.sources]
-        found = [f"{one.name}: {plural(one.dropped, 'example')} dropped" for one in reports if one.dropped]
+        found = [
+            f"{source.report.name}: {plural(source.answers - source.stopped, 'answer')} without a trained stop token"
+            for source in self.sources
+            if source.stopped is not None and source.stopped < source.answers
+        ]
+        found += [f"{one.name}: {plural(one.dropped, 'example')} dropped" for one in reports if one.dropped]
         found += [f"{one.name}: {plural(one.cut, 'token')} cut off the left" for one in reports if one.cut]
         found += [
             f"{one.name}: {plural(one.skipped, 'row')} skipped; data.skip_bad: false lists them"
@@ -92,8 +135,10 @@ class DataCheck:
         sources = [
             asdict(source.report) | {"answers": source.answers, "stopped": source.stopped} for source in self.sources
         ]
-        lists = {"lengths": [asdict(one) for one in self.lengths], "copies": [one.record() for one in self.copies]}
-        return {"window": self.window, "sources": sources, **lists, "notes": self.notes, "warnings": self.warnings}
+        lists = {name: [asdict(one) for one in getattr(self, name)] for name in ("lengths", "speakers", "languages")}
+        lists["copies"] = [one.record() for one in self.copies]
+        told = {"notes": self.notes, "warnings": self.warnings}
+        return {"window": self.window, "too_long": self.too_long, "sources": sources, **lists, **told}
 
 
 def load_run_data(loaded: LoadedConfig) -> RunData:
@@ -121,9 +166,41 @@ def check_data(loaded: LoadedConfig) -> DataCheck:
     for report, examples in _by_source(data.prepared):
         ends = [example.ids[end] in specials for example in examples for end in answer_ends(example.weights)]
         sources.append(SourceCheck(report, len(ends), None if section.train_on == "all" else sum(ends)))
-    lengths = count_lengths(data.prepared, section.max_length)
-    lines = list(data.copies.lines().values())
-    return DataCheck(section.max_length, sources, lengths, data.copies.found, lines, data.notes)
+    return DataCheck(
+        section.max_length,
+        section.too_long,
+        count_kinds(data.prepared, "voice"),
+        count_kinds(data.prepared, "language", lambda example: read_language(data.tokenizer, example)),
+        sources,
+        count_lengths(data.prepared, section.max_length),
+        data.copies.found,
+        list(data.copies.lines().values()),
+        data.notes,
+    )
+
+
+def count_kinds(prepared: PreparedData, what: str, otherwise: Callable[[Encoded], str] | None = None) -> list[Kind]:
+    """Examples by what they say of themselves (`voice`, `language`), most trained tokens first.
+
+    otherwise: names what an example that says nothing is; without it, such examples are left out.
+    """
+    found: dict[str, list[int]] = {}
+    for place, examples in enumerate((prepared.train, prepared.eval)):
+        for example in examples:
+            said = next((name for one in example.slices if (name := one.removeprefix(f"{what}: ")) != one), "")
+            name = said or (otherwise(example) if otherwise else "")
+            if name:
+                counts = found.setdefault(name, [0, 0, 0])
+                counts[2 * place] += 1
+                counts[1] += example.trained if place == 0 else 0
+    return sorted((Kind(name, *counts) for name, counts in found.items()), key=lambda kind: -kind.trained_tokens)
+
+
+def read_language(tokenizer: Any, example: Encoded) -> str:
+    """The language that an example's first tokens read like."""
+    from eterna.evaluation import language_of
+
+    return language_of(tokenizer.decode(example.ids[:READ_TOKENS], skip_special_tokens=True)) or "unknown"
 
 
 def _by_source(prepared: PreparedData) -> Iterator[tuple[SourceReport, list[Encoded]]]:
