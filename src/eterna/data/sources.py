@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ def _json_lines(path: Path) -> Iterator[Row]:
 def _text_file(path: Path) -> str:
     text = read_text(path).strip()
     if not text:
-        raise DataError("the file holds no text", Place(str(path), 1))
+        raise DataError("the file holds no text", Place(str(path), 1), "check the file; blank lines are no text")
     return text
 
 
@@ -165,10 +166,12 @@ def example_of_row(
         return Problem(f"{columns.id} is {shown(name)}", place, "an id is text or a number")
     identity = str(name) if name is not None else own_name
     found = form if form != "auto" else _detect(row, columns)
+    if not row:
+        return Problem("every column is empty", place, "fill it in, or remove the row")
     if found is None:
         wanted = f"{columns.messages}; {columns.prompt} and {columns.completion}; or {columns.text}"
         return Problem(
-            f"the columns are {', '.join(map(shown, row))}",
+            f"the columns are {', '.join(map(shown, islice(row, 15)))}" + (", ..." if len(row) > 15 else ""),
             place,
             f"expected {wanted}; map other names under data.columns",
         )
@@ -178,6 +181,8 @@ def example_of_row(
         "text": [columns.text],
     }[found]
     missing = [column for column in needed if row.get(column) is None]
+    if missing and missing[0] in row:
+        return Problem(f"the column {missing[0]} is missing (null)", place, "fill it in, or remove the row")
     if missing:
         return Problem(f"the column {missing[0]} is missing", place, name_hint(missing[0], row))
     if found == "text":

@@ -11,12 +11,13 @@ from typing import Any
 from eterna.config import ModelSection
 from eterna.errors import ModelError, Place, UnavailableError
 from eterna.hub import LOCAL, find_commit
+from eterna.models.config_files import check_config
 from eterna.models.quantizing import nf4_settings, prepare_quantized
+from eterna.models.weight_files import check_weights
 from eterna.seeding import seed_for
 from eterna.text import name_hint, shown
 
 PACKAGED = {"eterna:base": "base_model"}
-PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ def find_model(name: str) -> str:
         if (folder / "adapter_config.json").is_file():
             fix = "this is an adapter; name its base model, or a merged model"
         raise ModelError(f"{folder} holds no config.json", fix=fix)
+    check_config(folder / "config.json")
     return str(folder.resolve())
 
 
@@ -100,40 +102,30 @@ def hub_options(section: ModelSection) -> dict[str, Any]:
     return {"revision": section.revision, "local_files_only": not online}
 
 
-def check_weights(folder: Path) -> None:
-    """Refuse a local folder without usable weights. Raises ModelError."""
-    weights = sorted(folder.glob("*.safetensors"))
-    if not weights:
-        if any((folder / name).exists() for name in PICKLED):
-            raise ModelError(
-                f"{folder} holds pickled weights only, which can run code when loaded",
-                fix="convert them to safetensors where you trust them",
-            )
-        raise ModelError(
-            f"{folder} holds no weights (*.safetensors)",
-            fix="copy them there, or set model.init: random to train from scratch",
-        )
-    for path in weights:
-        with path.open("rb") as file:
-            if file.read(19) == b"version https://git":
-                raise ModelError(
-                    f"{path} is a Git LFS pointer, not the weights", fix="run `git lfs pull` in that folder"
-                )
-
-
 @contextmanager
 def readable_failure(name: str) -> Iterator[None]:
     """Turn what transformers raises for a wrong name, file or network into one short message."""
-    from huggingface_hub.errors import HTTPError
+    from huggingface_hub.errors import HTTPError, StrictDataclassError
     from safetensors import SafetensorError
 
     try:
         yield
     except ModelError:
         raise
+    except StrictDataclassError as error:
+        first = " ".join(line.strip() for line in str(error).splitlines())
+        fix = "copy or download its config.json again"
+        raise ModelError(f"cannot load {shown(name)}: {first[:300]}", fix=fix) from error
     except (OSError, ValueError, KeyError, ImportError, SafetensorError, HTTPError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(f"cannot load {shown(name)}: {first[:300]}", fix=f"check the name; {LOCAL}") from error
+        other = "Unrecognized configuration class" in first
+        fix = "name a causal language model, one that writes text" if other else f"check the name; {LOCAL}"
+        raise ModelError(f"cannot load {shown(name)}: {first[:300]}", fix=fix) from error
+    except Exception as error:
+        if type(error) is not Exception:  # the tokenizers library raises nothing more exact
+            raise
+        message, fix = f"cannot load {shown(name)}: {str(error)[:300]}", "copy or download its files again"
+        raise ModelError(message, fix=fix) from error
 
 
 def load_model(section: ModelSection, precision: str, seed: int, train_all: bool) -> Any:

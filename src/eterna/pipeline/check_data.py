@@ -9,6 +9,8 @@ from typing import Any
 
 from eterna.config import LoadedConfig
 from eterna.data import Encoded, Encoder, PreparedData, SourceReport, prepare_data, read_sources
+from eterna.data.file_notes import file_notes
+from eterna.data.openings import check_openings
 from eterna.models import load_tokenizer
 from eterna.pipeline.plan import check_vocabulary, load_shape
 from eterna.pipeline.quiet import quiet_libraries
@@ -112,12 +114,13 @@ def load_run_data(loaded: LoadedConfig) -> RunData:
     tokenizer, notes = load_tokenizer(config.model)
     check_vocabulary(config, shape, tokenizer)
     prepared = prepare_data(read, config.data, tokenizer)
+    check_openings(prepared.train, tokenizer)
     places = {
         f"{source.name}#{example.id}": str(example.place or example.id)
         for source in read
         for example in source.content.examples
     }
-    return RunData(tokenizer, prepared, places, [*loaded.notes, *notes])
+    return RunData(tokenizer, prepared, places, [*loaded.notes, *file_notes(config.data), *notes])
 
 
 def check_data(loaded: LoadedConfig) -> DataCheck:

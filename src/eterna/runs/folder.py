@@ -93,7 +93,7 @@ class RunFolder:
         found = [
             (int(item.name.removeprefix(CHECKPOINT)), item)
             for item in self.path.glob(f"{CHECKPOINT}*")
-            if item.name.removeprefix(CHECKPOINT).isdigit() and (item / "trainer_state.json").is_file()
+            if item.name.removeprefix(CHECKPOINT).isdecimal() and (item / "trainer_state.json").is_file()
         ]
         return [item for _, item in sorted(found)]
 
