@@ -10,11 +10,12 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format lint types layers lock clean
+.PHONY: help setup demo test fuzz check format lint types layers lock clean
 
 help:
 	@echo "make demo     train the shipped model on the shipped world and show the report (CPU, offline after set-up)"
 	@echo "make test     run every test"
+	@echo "make fuzz     try the laws of tests/fuzz on 100,000 random inputs each (SEED=..., EXAMPLES=...)"
 	@echo "make check    format, lint, types, import layers, tests"
 	@echo "make setup    only set up $(VENV)"
 
@@ -36,6 +37,15 @@ demo: $(READY)
 
 test: $(READY)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+# Random input against the laws of tests/fuzz. A failure prints the seed; `make fuzz SEED=...` repeats it.
+SEED     ?= $(shell date +%s)
+EXAMPLES ?= 100000
+
+fuzz: $(READY)
+	@echo "fuzz: $(EXAMPLES) examples of each law, SEED=$(SEED)"
+	@FUZZ_EXAMPLES=$(EXAMPLES) OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/fuzz -n 2 --timeout 0 \
+	  --hypothesis-seed=$(SEED) $(ARGS) || { echo "fuzz: repeat it with SEED=$(SEED)"; exit 1; }
 
 check: format lint types layers test
 

@@ -61,7 +61,8 @@ class UserError(EternaError, ValueError):
     ) -> None:
         if isinstance(problems, str):
             problems = Problem(problems, place, fix)
-        self.problems = [problems] if isinstance(problems, Problem) else list(problems)
+        # One mistake may be met in several parts of the data: it is said once.
+        self.problems = list(dict.fromkeys([problems] if isinstance(problems, Problem) else problems))
         super().__init__(str(self))
 
     def __str__(self) -> str:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import shlex
 import tempfile
 from collections.abc import Iterator
@@ -17,16 +18,22 @@ from eterna.text import shown
 
 MAX_LINE_BYTES = 8 * 1024 * 1024
 MAX_JSON_DEPTH = 64
+MAX_DIGITS = 4300  # what Python itself reads of one whole number
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def read_text(path: Path) -> str:
     """The whole file as text: UTF-8 with or without BOM, CRLF turned to LF. Refuses anything else, naming the byte."""
+    if path.exists() and not path.is_file():
+        kind = "a folder" if path.is_dir() else "a device or a pipe"
+        raise UserError(f"{path} is {kind}, not a file", fix="name a file")
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
         raise UserError(f"no such file: {path}", fix="check the path; it is read from the folder you run in") from None
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
+        raise UserError(f"cannot read {path}: {error.strerror}", fix="check the path and your rights to it") from None
     return decode(raw, str(path))
 
 
@@ -51,9 +58,17 @@ def decode(raw: bytes, name: str) -> str:
             f"if the file is {likely}: iconv -f {name_of_it} -t UTF-8 {shlex.quote(name)} > utf8-copy",
         ) from None
     if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        raise UserError("the file holds a NUL byte, so it is not plain text", Place(name, line))
+        at = raw.index(b"\0")
+        fix = f"remove such bytes where they are noise: tr -d '\\000' < {shlex.quote(name)} > clean-copy"
+        raise UserError(
+            f"byte {at} is a NUL byte, so this is not plain text", Place(name, raw.count(b"\n", 0, at) + 1), fix
+        )
     return text.replace("\r\n", "\n")
+
+
+def byte_order_note(name: str) -> str:
+    """What is said of a file that begins with a byte order mark; the mark itself is passed over."""
+    return f"{name} begins with a byte order mark, which is not part of the text"
 
 
 def _wide_encoding(raw: bytes) -> str | None:
@@ -88,43 +103,61 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any] | Problem]
 
 def parse_json_object(line: str, place: Place) -> dict[str, Any] | Problem:
     """One JSON object, strictly: no duplicate keys, no NaN, no lone surrogates, bounded size and depth."""
-    if len(line) > MAX_LINE_BYTES:
-        return Problem(f"the line is {len(line):,} characters long", place, "keep one example below 8 MB")
+    if len(line) > MAX_LINE_BYTES or (len(line) > MAX_LINE_BYTES // 4 and len(line.encode()) > MAX_LINE_BYTES):
+        message = f"the line is {len(line):,} characters long, past {MAX_LINE_BYTES:,} bytes: {shown(line)}"
+        return Problem(message, place, "keep one example below 8 MB")
     try:
-        value = json.loads(line, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
+        value = json.loads(
+            line, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant, parse_int=_whole_number
+        )
         _check_tree(value)
     except json.JSONDecodeError as error:
         where = Place(place.file, place.line, error.colno)
         return Problem(f"not valid JSON: {error.msg}: {shown(line)}", where, "one complete JSON object a line")
     except RecursionError:
-        return Problem("the JSON is nested too deeply", place, f"keep it below {MAX_JSON_DEPTH} levels")
-    except ValueError as error:
-        return Problem(f"not usable JSON: {error}", place)
+        message = f"the JSON is nested too deeply: {shown(line)}"
+        return Problem(message, place, f"keep it below {MAX_JSON_DEPTH} levels")
+    except _UnusableError as error:
+        return Problem(f"not usable JSON: {error.args[0]}", place, error.args[1])
     if not isinstance(value, dict):
         return Problem(f"expected a JSON object, found {shown(value)}", place, 'write {"messages": [...]} or the like')
     return value
 
 
+class _UnusableError(ValueError):
+    """JSON by the letter that cannot be used: (what is wrong, what to do)."""
+
+
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    keys = [key for key, _ in pairs]
-    twice = next((key for key in keys if keys.count(key) > 1), None)
-    if twice is not None:
-        raise ValueError(f"the key {shown(twice)} stands twice in one object")
-    return dict(pairs)
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise _UnusableError(f"the key {shown(key)} stands twice in one object", "remove one of the two")
+        found[key] = value
+    return found
 
 
 def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not a JSON number")
+    raise _UnusableError(f"{name} is not a JSON number", "write null, or leave the key out")
+
+
+def _whole_number(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        message = f"the whole number {shown(digits)} has {len(digits):,} digits"
+        raise _UnusableError(message, "put it in quotes if it is a name")
+    return int(digits)
 
 
 def _check_tree(value: Any, depth: int = 0) -> None:
     if depth > MAX_JSON_DEPTH:
-        raise ValueError(f"nested deeper than {MAX_JSON_DEPTH} levels")
+        raise _UnusableError(f"nested deeper than {MAX_JSON_DEPTH} levels", "flatten it, or leave that column out")
     if isinstance(value, str):
-        if any("\ud800" <= sign <= "\udfff" for sign in value):
-            raise ValueError(f"a lone surrogate in {shown(value)}")
+        if lone := LONE_SURROGATE.search(value):
+            part = value[max(lone.start() - 20, 0) :]
+            fix = "write the whole character (\\ud83d\\ude00 has two halves), or remove it"
+            raise _UnusableError(f"a lone surrogate, half of a character, in {shown(part)}", fix)
     elif isinstance(value, float) and not math.isfinite(value):
-        raise ValueError("a number too large for JSON")
+        raise _UnusableError("a number too large for JSON", "put it in quotes if it is a name")
     elif isinstance(value, dict):
         for key, item in value.items():
             _check_tree(key, depth)

@@ -3,13 +3,42 @@
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
+from itertools import islice
+from typing import Any
 
 
 def shown(value: object, limit: int = 60) -> str:
     """A value as it may appear in a message: quoted, control signs escaped, shortened to `limit` characters."""
-    quoted = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in repr(value))
+    quoted = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in repr(_beginning(value, limit)))
     return quoted if len(quoted) <= limit else quoted[: limit - 2] + quoted[0] + "…"
+
+
+def _beginning(value: Any, limit: int) -> Any:
+    """As much of a value as its first `limit` characters need: what is shown of 8 MB costs no more than of 80 bytes."""
+    if isinstance(value, str | bytes):
+        return value[: limit + 1]
+    if isinstance(value, int) and abs(value) >= 10**limit:
+        return f"a number of about {value.bit_length() * 3 // 10:,} digits"
+    if limit <= 0:
+        return "…"
+    if isinstance(value, dict):
+        return {_beginning(key, limit): _beginning(item, limit - 8) for key, item in islice(value.items(), limit)}
+    if isinstance(value, list):
+        return [_beginning(item, limit - 2) for item in islice(value, limit)]
+    return value
+
+
+def printable(text: str) -> str:
+    """Text as a terminal may get it: line breaks stay, every other control sign, also the invisible, is escaped."""
+    if text.isprintable():
+        return text
+    return "".join(sign if sign in "\n\t" or _is_visible(sign) else ascii(sign)[1:-1] for sign in text)
+
+
+def _is_visible(sign: str) -> bool:
+    return sign.isprintable() or unicodedata.category(sign) == "Zs"
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

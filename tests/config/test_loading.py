@@ -64,6 +64,11 @@ def test_an_override_s_mistake_names_the_option(tmp_path: Path) -> None:
     assert "command line, --training.seed: training.seed is 'x'" in refusal(tmp_path, GOOD, ("training.seed", "x"))
 
 
+def test_an_override_s_number_is_one_of_plain_digits(tmp_path: Path) -> None:
+    for name in ("data.train.².path", f"data.train.{'9' * 5000}.path"):
+        assert "cannot be set" in refusal(tmp_path, GOOD, (name, "c.jsonl"))
+
+
 def test_the_output_folder_follows_the_name(tmp_path: Path) -> None:
     assert load(tmp_path).config.training.output_dir == "runs/poe-voice"
 

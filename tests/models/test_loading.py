@@ -13,8 +13,9 @@ import torch
 from eterna.config import LoraSection, ModelSection
 from eterna.errors import ConfigError, ModelError
 from eterna.models import add_lora, choose_precision, find_model, load_model, trainable_share
-from eterna.models.loading import check_weights, readable_failure
+from eterna.models.loading import readable_failure
 from eterna.models.tokenizers import load_tokenizer
+from eterna.models.weight_files import check_weights
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def test_a_git_lfs_pointer_is_recognised(copy: Path) -> None:
 
 def test_damaged_weights_are_one_message(copy: Path) -> None:
     (copy / "model.safetensors").write_bytes(b"\xff" * 64)
-    with pytest.raises(ModelError, match="cannot load"):
+    with pytest.raises(ModelError, match="not a safetensors file"):
         load_model(ModelSection(name=str(copy)), "fp32", 0, True)
 
 

@@ -40,7 +40,10 @@ def test_every_row_is_accounted_for_filter_by_filter(tmp_path: Path, tiny_model:
     rows = [*ROWS, ROWS[0]]
     found = check(tmp_path, tiny_model, rows, skip_bad=True, too_long="drop", duplicates="remove", train_on=["Ida"])
     line = found.sources[0].filters("drop")
-    assert "5 read, 1 left out as unusable (skip_bad), 1 removed as copies, 2 of other speakers (train_on), 1 dropped" in line
+    assert (
+        "5 read, 1 left out as unusable (skip_bad), 1 removed as copies, 2 of other speakers (train_on), 1 dropped"
+        in line
+    )
     assert found.sources[0].report.examples == 1
     assert found.sources[0].report.dropped_tokens > 128
 

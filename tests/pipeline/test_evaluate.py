@@ -77,7 +77,7 @@ def test_human_ratings_become_scores_with_their_agreement(run_values: dict[str, 
     lines = ["item,rater,system,rating"]
     for item in range(8):
         for rater in ("ana", "bo"):
-            lines += [f"i{item},{rater},base,{1 + item % 2}", f"i{item},{rater},tuned,{3 + item % 2}"]
+            lines += [f"c{item},{rater},base,{1 + item % 2}", f"c{item},{rater},tuned,{3 + item % 2}"]
     (tmp_path / "ratings.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     values = {**run_values, "evaluation": {"metrics": ["perplexity"], "ratings": str(tmp_path / "ratings.csv")}}
     trained = run(values)

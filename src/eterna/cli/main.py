@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +16,7 @@ from eterna.cli.runs import runs_app
 from eterna.cli.start import doctor, init
 from eterna.cli.world import world_app
 from eterna.errors import EternaError
+from eterna.text import printable, shown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -171,7 +173,12 @@ def main() -> None:
     try:
         app(prog_name="eterna")
     except EternaError as error:
-        typer.echo(f"eterna: {error}", err=True)
+        typer.echo(printable(f"eterna: {error}"), err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        typer.echo(f"eterna: {shown(error.filename)} is longer than a file name can be\n    fix: check it", err=True)
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

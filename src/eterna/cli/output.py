@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from eterna.errors import UserError
-from eterna.text import name_hint
+from eterna.text import name_hint, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,7 +38,7 @@ def print_json(value: Any) -> None:
 
 def print_line(console: Console, text: str, style: str | None = None) -> None:
     """A line as it is: no markup read, no colours guessed, never broken."""
-    console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)
+    console.print(printable(text), style=style, highlight=False, markup=False, soft_wrap=True)
 
 
 def print_table(console: Console, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

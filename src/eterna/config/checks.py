@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from eterna.config.field_tables import OPTIMIZERS, SCHEDULES
+from eterna.config.paths import impossible_paths
 from eterna.config.reading import KeyPath, Marked
 from eterna.config.sections import METRICS, RunConfig, Source
 from eterna.errors import Problem
@@ -21,7 +22,7 @@ Finding = tuple[KeyPath, str, str]  # where, what is wrong, what to do
 
 def impossible_combinations(config: RunConfig, marked: Marked) -> list[Problem]:
     """One problem per combination found, each at the place of the key that is easiest to change."""
-    parts = (_sources, _training, _names, _quantization, _best, _model, _evaluation)
+    parts = (impossible_paths, _sources, _training, _names, _quantization, _best, _model, _evaluation)
     findings = [finding for part in parts for finding in part(config)]
     return [Problem(message, marked.place_of(path), fix) for path, message, fix in findings]
 
@@ -130,7 +131,13 @@ def _saved_when_evaluated(config: RunConfig) -> Iterator[Finding]:
     training = config.training
     evaluates = "steps" if training.eval_strategy == "auto" else training.eval_strategy
     every = training.eval_steps or training.logging_steps
-    if evaluates != training.save_strategy:
+    if training.save_strategy == "steps" and 0 < training.max_steps < training.save_steps:
+        message = (
+            f"training.save_steps is {training.save_steps:g}, past the run's max_steps {training.max_steps}, so"
+            " load_best_model_at_end would find no checkpoint"
+        )
+        yield ("training", "save_steps"), message, f"save_steps: {min(every, training.max_steps):g}"
+    elif evaluates != training.save_strategy:
         message = (
             "training.load_best_model_at_end needs a checkpoint where there is an evaluation, but eval_strategy is"
             f" {evaluates} and save_strategy is {training.save_strategy}"

@@ -20,10 +20,12 @@ from eterna.config.old_names import OLD_NAMES, move_old_names
 from eterna.config.reading import KeyPath, Marked, parse_value, read_yaml
 from eterna.config.sections import RunConfig
 from eterna.errors import ConfigError, Place, Problem
+from eterna.files import BYTE_ORDER_MARK, byte_order_note
 from eterna.text import name_hint, nearest, shown
 
 ENVIRONMENT_PREFIX = "ETERNA_"
 PRIVATE = "hub_token"
+PLACE = re.compile(r"[0-9]{1,6}")
 EXPECTED = {
     "int_parsing": "a whole number",
     "int_from_float": "a whole number",
@@ -84,7 +86,9 @@ def load_config(
     for dotted, text in overrides:
         _override(marked, dotted, text, f"command line, --{dotted}")
     marked.values.setdefault("name", _name_from(path))
-    return _loaded(marked, path, path.read_text(encoding="utf-8-sig"))
+    raw = path.read_bytes()
+    notes = [byte_order_note(str(path))] if raw.startswith(BYTE_ORDER_MARK) else []
+    return _loaded(marked, path, raw.removeprefix(BYTE_ORDER_MARK).decode("utf-8"), notes)
 
 
 def config_from_values(values: dict[str, Any]) -> LoadedConfig:
@@ -94,8 +98,8 @@ def config_from_values(values: dict[str, Any]) -> LoadedConfig:
     return _loaded(Marked(_copy(values), {(): Place("values")}), None, to_yaml(values))
 
 
-def _loaded(marked: Marked, path: Path | None, text: str) -> LoadedConfig:
-    notes = move_old_names(marked)
+def _loaded(marked: Marked, path: Path | None, text: str, notes: Sequence[str] = ()) -> LoadedConfig:
+    notes = [*notes, *move_old_names(marked)]
     notes += answers_to(marked.values.get("training"))
     config = _checked(marked)
     token = (config.training.model_extra or {}).get(PRIVATE)
@@ -114,7 +118,7 @@ def _name_from(path: Path) -> str:
 
 
 def _override(marked: Marked, dotted: str, text: str, origin: str) -> None:
-    path: KeyPath = tuple(int(part) if part.isdecimal() else part for part in dotted.split("."))
+    path: KeyPath = tuple(int(part) if PLACE.fullmatch(part) else part for part in dotted.split("."))
     value = parse_value(text, origin) if text.strip() else None
     target = marked.values
     for depth, part in enumerate(path[:-1]):

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 RUN_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+LARGEST_NUMBER = 2**63 - 1
+NUMBERS = (int, float, int | float, int | None, int | float | None)
 OWN_TRACKERS = ("tensorboard", "mlflow")
 
 Metric = Literal["perplexity", "bleu", "rouge", "relevancy", "coherence", "style", "insightfulness"]
@@ -31,6 +34,15 @@ class Section(BaseModel):
         validate_default=True,
         protected_namespaces=(),
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _keep_truth_apart_from_numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation in NUMBERS:
+            raise PydanticCustomError("float_type", "expected a number")
+        if isinstance(value, int) and abs(value) > LARGEST_NUMBER:
+            raise PydanticCustomError("number_size", "a number of that size has no meaning here")
+        return value
 
 
 class ModelSection(Section):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from eterna.config import Columns
@@ -53,11 +54,13 @@ def _examples_of_row(row: dict[str, Any], place: Place, own_name: str, columns: 
     weight = row.get(columns.weight, 1.0)
     if not is_weight(weight) or weight == 0:
         return Problem(f"{columns.weight} is {shown(weight)}", place, "a number above 0, at most 1000")
+    if not row:
+        return Problem("every column is empty", place, "fill it in, or remove the row")
     found = _detect(row, columns)
     if found is None:
         wanted = f"{columns.messages}; {columns.prompt} and {columns.completion}; turns; or {columns.text}"
         return Problem(
-            f"the columns are {', '.join(map(shown, row))}",
+            f"the columns are {', '.join(map(shown, islice(row, 15)))}" + (", ..." if len(row) > 15 else ""),
             place,
             f"expected {wanted}; map other names under data.columns",
         )

@@ -110,7 +110,7 @@ def _file_examples(
 def _text_file(path: Path) -> str:
     text = read_text(path).strip()
     if not text:
-        raise DataError("the file holds no text", Place(str(path), 1))
+        raise DataError("the file holds no text", Place(str(path), 1), "check the file; blank lines are no text")
     return text
 
 

@@ -42,8 +42,13 @@ class Table:
     def rows(self) -> Iterator[tuple[Place, str, dict[str, Any]]]:
         """Each row with its place and its own name; empty cells are left out."""
         for name, before, dataset in self.pieces:
-            for number, row in enumerate(dataset, start=before + 1):
-                yield Place(f"{name}: row {number}"), f"{Path(name).name}:{number}", _without_nulls(row)
+            number = before
+            try:
+                for number, row in enumerate(dataset, start=before + 1):
+                    yield Place(f"{name}: row {number}"), f"{Path(name).name}:{number}", _without_nulls(row)
+            except UnicodeDecodeError as error:
+                message, place = f"bytes that are not UTF-8: {shown(error.object)}", Place(f"{name}: row {number + 1}")
+                raise DataError(message, place, "write the column as UTF-8 text") from error
 
 
 def is_table(path: str) -> bool:

@@ -19,6 +19,8 @@ CRITERION = "insightfulness"
 """What was rated where the file does not say."""
 NEEDED = ("item", "rater", "rating")
 OPTIONAL = ("system", "criterion")
+LARGEST = 100
+"""No scale of ratings goes past it: 1 to 5, 1 to 7, -3 to 3, 0 to 100."""
 RATED_SYSTEMS = (*SYSTEMS[:2], "reference")
 
 Row = tuple[Place, dict[str, Any] | Problem]
@@ -88,7 +90,8 @@ def _csv_rows(path: Path) -> Iterator[Row]:
             else:
                 yield place, dict(zip(header, (cell.strip() for cell in cells), strict=True))
     except csv.Error as error:
-        raise DataError(f"not valid CSV: {error}", Place(str(path), begin)) from None
+        fix = "put text that holds a comma, a quotation mark or a line break between quotation marks"
+        raise DataError(f"not valid CSV: {error}", Place(str(path), begin), fix) from None
 
 
 def _check_header(header: list[str], place: Place) -> None:
@@ -129,6 +132,8 @@ def _rating(row: dict[str, Any], place: Place) -> Rating | Problem:
             place,
             "expected a number such as 4 or 3.5; remove the row where a rater gave none",
         )
+    if abs(number) > LARGEST:
+        return Problem(f"rating is {shown(row['rating'])}", place, f"expected a number from -{LARGEST} to {LARGEST}")
     return Rating(texts["item"], texts["rater"], number, texts["system"], texts["criterion"] or CRITERION)
 
 

@@ -12,12 +12,13 @@ from eterna.config import ModelSection
 from eterna.errors import EternaError, ModelError, Place, UnavailableError
 from eterna.files import usable_path
 from eterna.hub import LOCAL, find_commit
+from eterna.models.config_files import check_config
 from eterna.models.quantizing import dtype_of, nf4_settings, prepare_quantized
+from eterna.models.weight_files import check_weights
 from eterna.seeding import seed_for
 from eterna.text import first_line, name_hint, shown
 
 PACKAGED = {"eterna:base": "base_model"}
-PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ def find_model(name: str) -> str:
         if (folder / "adapter_config.json").is_file():
             fix = "this is an adapter; name its base model, or a merged model"
         raise ModelError(f"{folder} holds no config.json", fix=fix)
+    check_config(folder / "config.json")
     return str(folder.resolve())
 
 
@@ -99,27 +101,6 @@ def hub_options(section: ModelSection) -> dict[str, Any]:
         return {}
     online = find_commit("model", section.name, section.revision).online
     return {"revision": section.revision, "local_files_only": not online}
-
-
-def check_weights(folder: Path) -> None:
-    """Refuse a local folder without usable weights. Raises ModelError."""
-    weights = sorted(folder.glob("*.safetensors"))
-    if not weights:
-        if any((folder / name).exists() for name in PICKLED):
-            raise ModelError(
-                f"{folder} holds pickled weights only, which can run code when loaded",
-                fix="convert them to safetensors where you trust them",
-            )
-        raise ModelError(
-            f"{folder} holds no weights (*.safetensors)",
-            fix="copy them there, or set model.init: random to train from scratch",
-        )
-    for path in weights:
-        with path.open("rb") as file:
-            if file.read(19) == b"version https://git":
-                raise ModelError(
-                    f"{path} is a Git LFS pointer, not the weights", fix="run `git lfs pull` in that folder"
-                )
 
 
 @contextmanager
@@ -147,6 +128,8 @@ def _why(error: Exception) -> tuple[str, str]:
         return f"tokenizer.json is damaged, or of a newer kind: {first_line(error)}", fix
     if isinstance(error, KeyError):
         return f"{first_line(error)} is not known to this transformers", "correct config.json, or install a newer one"
+    if "Unrecognized configuration class" in str(error):
+        return first_line(error), "name a causal language model, one that writes text"
     return first_line(error), f"check the name; {LOCAL}"
 
 

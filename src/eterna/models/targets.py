@@ -86,7 +86,8 @@ def _unmatched(key: str, wanted: Iterable[str], names: list[str], match: Match) 
         try:
             found = any(match(one, name) for name in names)
         except re.error as error:
-            problems.append(Problem(f"lora.{key} is no regular expression: {shown(one)}: {error}"))
+            fix = "close its parentheses and brackets, or give a list of names"
+            problems.append(Problem(f"lora.{key} is no regular expression: {shown(one)}: {error}", fix=fix))
             continue
         if not found:
             near = name_hint(re.split(r"\.", one)[-1].strip("*)$"), leaves)

@@ -9,6 +9,8 @@ from typing import Any
 
 from eterna.config import LoadedConfig
 from eterna.data import Copies, Copy, Encoded, Encoder, PreparedData, SourceReport, gather_sources, prepare_data
+from eterna.data.file_notes import file_notes
+from eterna.data.openings import check_openings
 from eterna.models import load_tokenizer
 from eterna.pipeline.inputs import read_world
 from eterna.pipeline.plan import check_vocabulary, load_shape
@@ -150,12 +152,14 @@ def load_run_data(loaded: LoadedConfig) -> RunData:
     tokenizer, notes = load_tokenizer(config.model)
     check_vocabulary(config, shape, tokenizer)
     prepared = prepare_data(read, config.data, tokenizer)
+    check_openings(prepared.train, tokenizer)
     places = {
         f"{source.name}#{example.id}": str(example.place or example.id)
         for source in read
         for example in source.content.examples
     }
-    return RunData(tokenizer, prepared, places, copies, [*loaded.notes, *notes, *prepared.notes])
+    told = [*loaded.notes, *file_notes(config.data), *notes, *prepared.notes]
+    return RunData(tokenizer, prepared, places, copies, told)
 
 
 def check_data(loaded: LoadedConfig) -> DataCheck:

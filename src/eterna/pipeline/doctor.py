@@ -177,7 +177,7 @@ def check_folder(folder: Path) -> Row:
 def check_base_model(folder: Path | None = None) -> Row:
     """Whether `eterna:base`, or a copy of it, is there in full."""
     from eterna.models import find_model
-    from eterna.models.loading import check_weights
+    from eterna.models.weight_files import check_weights
 
     folder = folder or Path(find_model("eterna:base"))
     fix = "install Eterna again; in a checkout: git checkout -- src/eterna/base_model"

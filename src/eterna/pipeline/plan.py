@@ -10,14 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from eterna.config import LoadedConfig, RunConfig, method_of
 from eterna.data import PreparedData, ReadSource, SourceReport, gather_sources, prepare_data
+from eterna.data.file_notes import file_notes
+from eterna.data.openings import check_openings
 from eterna.errors import ConfigError, ModelError
 from eterna.models import Precision, choose_precision, find_model, load_tokenizer
-from eterna.models.loading import check_weights, hub_options, readable_failure
+from eterna.models.config_files import check_tokenizer
+from eterna.models.loading import hub_options, readable_failure
+from eterna.models.weight_files import check_weights
 from eterna.pipeline.hub import check_login
 from eterna.pipeline.inputs import Yardsticks, prompt_room, read_world, read_yardsticks
+from eterna.pipeline.preflight import check_ratings
 from eterna.pipeline.sizing import Size, describe_memory, measure_size
 from eterna.seeding import order_of_epoch
-from eterna.text import plural
+from eterna.text import plural, printable
 from eterna.world import World
 
 if TYPE_CHECKING:
@@ -69,16 +74,18 @@ def make_plan(loaded: LoadedConfig) -> Plan:
     yardsticks = read_yardsticks(config.evaluation, world)
     # Before the model's files, which may have to come over the network.
     read, copies = gather_sources(config.data, config.training.seed, world)
+    check_ratings(yardsticks.ratings, config.evaluation.ratings, read)
     shape = load_shape(config)
     tokenizer, notes = load_tokenizer(config.model)
     check_vocabulary(config, shape, tokenizer)
     data = prepare_data(read, config.data, tokenizer, count_items(config), prompt_room(config))
+    check_openings(data.train, tokenizer)
     size = measure_size(config, shape, arguments, precision.name)
     steps = count_steps(config, [example.id for example in data.train], data.weights, arguments)
     if steps < 1:
         raise ConfigError("the run would make no optimizer step", fix="raise training.num_train_epochs or max_steps")
     rates = plan_schedule(arguments, steps)
-    notes = [*loaded.notes, *notes, *data.notes, *size.notes, *copies.notes(config.data)]
+    notes = [*loaded.notes, *file_notes(config.data), *notes, *data.notes, *size.notes, *copies.notes(config.data)]
     if data.prompts_too_long:
         left_out = plural(data.prompts_too_long, "held-out prompt")
         notes.append(f"{left_out} not answered: no room for a reply (max_new_tokens) within data.max_length")
@@ -98,6 +105,8 @@ def load_shape(config: RunConfig) -> Any:
     source, found = find_model(config.model.name), hub_options(config.model)
     if config.model.init == "pretrained" and Path(source).is_dir():
         check_weights(Path(source))
+    if Path(source).is_dir():
+        check_tokenizer(Path(source))
     with readable_failure(config.model.name):
         shape = AutoConfig.from_pretrained(source, **found)
     longest = getattr(shape, "max_position_embeddings", None)
@@ -159,7 +168,7 @@ def show_plan(plan: Plan, console: Console) -> None:
 def print_lines(lines: Sequence[tuple[str, str]], console: Console) -> None:
     """Names in one column, texts in another."""
     for name, text in lines:
-        console.print(f"{name:<10}{text}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"{name:<10}{printable(text)}", highlight=False, markup=False, soft_wrap=True)
 
 
 def model_line(config: RunConfig, size: Size) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from eterna.config import RunConfig
@@ -16,7 +17,8 @@ from eterna.models import (
     quantized_layers,
     trainable_share,
 )
-from eterna.models.loading import readable_failure
+from eterna.models.loading import find_model, readable_failure
+from eterna.models.weight_files import check_tensors
 from eterna.text import first_line
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "fp32": 4, "bf16": 2, "fp16": 2}
@@ -43,6 +45,8 @@ def measure_size(config: RunConfig, shape: Any, arguments: Any, precision: str) 
 
     model = _empty_model(config, shape)
     check_quantization(config.model, config.lora, model)
+    if config.model.init == "pretrained" and (folder := Path(find_model(config.model.name))).is_dir():
+        check_tensors(folder, model)
     attention = model.config._attn_implementation
     parameters = trained = trainable_share(model)[1]
     held = _held_bytes(config, model, parameters, precision)

@@ -17,6 +17,7 @@ from eterna.pipeline.hub import upload
 from eterna.pipeline.measuring import Measurer, base_of
 from eterna.pipeline.outline import show_outline
 from eterna.pipeline.plan import Plan, make_plan, show_plan
+from eterna.pipeline.preflight import check_run_folder
 from eterna.pipeline.quiet import quiet_libraries
 from eterna.pipeline.records import flat, track_result, world_record
 from eterna.pipeline.resuming import check_same_data, check_same_processes, find_checkpoint
@@ -60,6 +61,7 @@ def train(loaded: LoadedConfig, console: Console, resume: bool = False, dry_run:
 
     quiet_libraries()
     run = RunFolder(Path(loaded.config.training.output_dir))
+    check_run_folder(run)
     if dry_run:
         show_outline(loaded, console)
         try:

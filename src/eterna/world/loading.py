@@ -14,6 +14,7 @@ from eterna.errors import Place as FilePlace
 from eterna.errors import Problem, UserError, WorldError
 from eterna.files import read_json_lines, read_text, sha256_of, usable_path
 from eterna.text import name_hint, shown
+from eterna.world.boundaries import check_boundaries
 from eterna.world.layout import id_problem, misplaced_keys, name_problem, unread_files
 from eterna.world.schema import NARRATOR, NPC, PLAYER, Book, Canon, Example, Place, Revelacion, World
 
@@ -41,6 +42,7 @@ def find_world(name: str) -> Path:
 
 def load_world(folder: Path) -> World:
     """Read and check a world's folder. Raises WorldError listing every problem found."""
+    check_boundaries(folder)
     reader = _Reader(folder)
     world = reader.world()
     if reader.problems:
@@ -113,6 +115,8 @@ class _Reader:
                     message, fix = f"unknown key {dotted}", name_hint(str(path[-1]), kind.model_fields)
                 elif detail["type"] == "missing":
                     message, fix = f"{dotted} is missing", f"add `{path[-1]}:`"
+                elif detail["type"] in ("model_type", "model_attributes_type"):
+                    message, fix = f"expected keys, found {shown(detail['input'])}", _keys_of(kind)
                 else:
                     message, fix = (
                         f"{dotted} is {shown(detail['input'])}",
@@ -175,6 +179,7 @@ class _Reader:
                 self.problem(
                     f"never.{index}.pattern is not a regular expression: {error}",
                     marked.place_of(("never", index, "pattern")),
+                    "close its parentheses and brackets; write \\( for the sign itself",
                 )
         return canon or Canon()
 
@@ -265,6 +270,10 @@ class _Reader:
 
         for name in world.revelaciones:
             visit(name, ())
+
+
+def _keys_of(kind: type[BaseModel]) -> str:
+    return f"write {', '.join(list(kind.model_fields)[:3])}: ..."
 
 
 def _front_matter(path: Path) -> Marked:

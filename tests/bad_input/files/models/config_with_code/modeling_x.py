@@ -1,0 +1,1 @@
+raise SystemExit("code of the model was run")
