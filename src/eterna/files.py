@@ -42,8 +42,9 @@ def decode(raw: bytes, name: str) -> str:
     if encoding := _wide_encoding(raw):
         where = f"byte {raw.index(0)} is NUL" if encoding.endswith("E") else "byte 0"
         raise UserError(
-            f"{name} is {encoding[:6]} ({where}), not UTF-8",
-            fix=f"iconv -f {encoding} -t UTF-8 {shlex.quote(name)} > utf8-copy",
+            f"the file is {encoding[:6]} ({where}), not UTF-8",
+            Place(name, 1),
+            f"iconv -f {encoding} -t UTF-8 {shlex.quote(name)} > utf8-copy",
         )
     try:
         text = raw.decode("utf-8").removeprefix("\ufeff")

@@ -151,8 +151,8 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
         "the columns are 'id', 'Question', 'Answer'",
         "map other names under data.columns: {prompt: Question, completion: Answer}",
     ),
-    "half a pair": ({"prompt": "Hi", "note": "x"}, "the column completion is missing or empty", "known names"),
-    "half an alpaca": ({"output": "Hi", "id": 1}, "the column instruction is missing or empty", "known names"),
+    "half a pair": ({"prompt": "Hi", "note": "x"}, "the column completion is missing", "known names"),
+    "half an alpaca": ({"output": "Hi", "id": 1}, "the column instruction is missing", "known names"),
     "misspelt": ({"pormpt": "Hi", "completions": "x"}, "columns are", "{prompt: pormpt, completion: completions}"),
 }
 

@@ -84,8 +84,10 @@ def _unknown(row: Row, place: Place, columns: Columns) -> Problem | None:
 
 def _missing(row: Row, *names: str) -> Problem | None:
     for name in names:
-        if row.get(name) is None:
-            return Problem(f"the column {name} is missing or empty", fix=name_hint(name, row))
+        if name in row and row[name] is None:
+            return Problem(f"the column {name} is empty (null)", fix="fill it in, or remove the row")
+        if name not in row:
+            return Problem(f"the column {name} is missing", fix=name_hint(name, row))
     return None
 
 

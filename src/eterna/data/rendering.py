@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from eterna.data.templates import FIX, Failure, Request, TemplateError, renderer_of
@@ -66,9 +65,16 @@ class Writer:
         self.control = sorted(control, key=lambda token: (-len(token), token))
         self.specials = {int(item) for item, token in added.items() if token.special} | set(tokenizer.all_special_ids)
 
-    @cached_property
+    @property
     def traits(self) -> Traits:
-        """What the chat template can write."""
+        """What the chat template can write, found out once."""
+        renderer = renderer_of(self.tokenizer)
+        if renderer.traits is None:
+            renderer.traits = self._try_out()
+        found: Traits = renderer.traits
+        return found
+
+    def _try_out(self) -> Traits:
         ask: Message = {"role": "user", "content": "player text"}
         answer: Message = {"role": "assistant", "content": "answer text"}
         asked: Message = {"role": "user", "content": "another question"}

@@ -51,6 +51,8 @@ class Renderer:
         self.lock = threading.Lock()
         self.child: Any = None
         self.pipe: Connection | None = None
+        self.traits: Any = None
+        """What the template can write, once somebody has found out."""
 
     def render(self, requests: Sequence[Request]) -> list[str | Failure]:
         """Each conversation as text, or what the template raised for it. Raises TemplateError past a bound."""

@@ -151,7 +151,8 @@ class _Reader:
         marked = self.yaml(path) if path.is_file() else None
         items = marked.values if marked and marked.values is not None else []
         if not isinstance(items, list):
-            self.problem("the file holds no list", FilePlace(str(path), 1), "begin each revelación with `- id:`")
+            found_here = f"expected a list, found {shown(items)}"
+            self.problem(found_here, FilePlace(str(path), 1), "begin each revelación with `- id:`")
             return {}
         found: dict[str, Revelacion] = {}
         for index, item in enumerate(items):
