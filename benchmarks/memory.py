@@ -33,7 +33,7 @@ INTERMEDIATE = {128: 344, 192: 512, 320: 864, 512: 1376, 576: 1536}
 METHODS = ("lora", "full")
 IMPORTS = "import torch, transformers, peft; from transformers import Trainer; from peft import get_peft_model"
 PEAK = "import re; print('peak', int(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]) * 1024)"
-COMMAND = "import sys; from eterna.cli.main import main; code = main(sys.argv[1:])"
+COMMAND = "import sys; from eterna.cli.main import app; app(sys.argv[1:], prog_name='eterna', standalone_mode=False)"
 RESULTS = Path(__file__).parent / "results" / "memory.json"
 MEBI = 2**20
 

@@ -14,7 +14,7 @@ from eterna.errors import ConfigError, ModelError
 from eterna.models import Precision, choose_precision, find_model, load_tokenizer
 from eterna.models.loading import check_weights, hub_options, readable_failure
 from eterna.pipeline.hub import check_login
-from eterna.pipeline.sizing import Size, describe_memory, measure_size
+from eterna.pipeline.sizing import Size, describe_memory, describe_trained, heaviest_batch, measure_size
 from eterna.seeding import order_of_epoch
 from eterna.text import plural
 from eterna.world import World, find_world, load_world
@@ -70,7 +70,10 @@ def make_plan(loaded: LoadedConfig) -> Plan:
     check_vocabulary(config, shape, tokenizer)
     room = config.data.max_length - config.generation.max_new_tokens
     data = prepare_data(read, config.data, tokenizer, count_items(config), room)
-    size = measure_size(config, shape, arguments, precision.name)
+    batch = heaviest_batch(data.train, config.training.per_device_train_batch_size)
+    scored = min(max((len(one.ids) for one in data.eval), default=0), config.data.max_length)
+    scored *= config.training.per_device_eval_batch_size
+    size = measure_size(config, shape, arguments, precision.name, batch, scored)
     steps = count_steps(config, [example.id for example in data.train], data.weights, arguments)
     if steps < 1:
         raise ConfigError("the run would make no optimizer step", fix="raise training.num_train_epochs or max_steps")
@@ -135,10 +138,11 @@ def show_plan(plan: Plan, console: Console) -> None:
 
     config = plan.config
     lines = [("run", f"{config.name} -> {config.training.output_dir}"), ("model", model_line(config, plan.size))]
+    lines.append(("trained", describe_trained(plan.size, config)))
     lines.append(("precision", f"{plan.precision.name} ({plan.precision.reason})"))
     lines += [(report.part, _source_line(report)) for report in plan.data.reports]
     lines += [("steps", steps_line(config, plan.steps)), ("rate", describe_schedule(plan.arguments, plan.rates))]
-    lines.append(("memory", describe_memory(plan.size, config.training.activation_checkpointing)))
+    lines.append(("memory", describe_memory(plan.size)))
     lines += [("note", note) for note in plan.notes]
     print_lines(lines, console)
 
