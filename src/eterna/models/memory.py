@@ -6,7 +6,7 @@ they come from Korthikanti et al. 2022 (arXiv:2205.05198), sections 4 and 5: a p
 On a CPU the peak is that of the process, and it is higher than the sum of all tensors, because glibc's heap wastes
 room: torch asks for aligned blocks (posix_memalign), and such a request does not fit the hole that a block of the same
 size has left. Measured on three shapes (1, 12 and 40 million parameters, LoRA and full; benchmarks/memory.py), about
-half as much again is lost on what is kept, the blocks of the loss are lost once more where they come from the heap,
+0.4 of what is kept is lost again, the blocks of the loss are lost once more where they come from the heap,
 and each block of random numbers for dropout leaves a hole. Blocks past 32 MiB are mapped and waste nothing.
 """
 
@@ -17,9 +17,9 @@ from typing import Any
 
 HEAP_BLOCK = 32 * 2**20
 """Larger blocks never come from glibc's heap (DEFAULT_MMAP_THRESHOLD_MAX, mallopt(3))."""
-WASTE = 0.5
+WASTE = 0.4
 """Room that glibc's heap loses on each byte that the forward pass keeps."""
-LATER = 15 * 2**20
+LATER = 5 * 2**20
 """What a training imports and warms up between its plan and its first steps: trackers, first calls of kernels."""
 
 

@@ -21,6 +21,7 @@ from eterna.pipeline.plan import (
     show_plan,
     steps_line,
 )
+from eterna.pipeline.room import room_problems
 from eterna.pipeline.sizing import Size, describe_memory, describe_trained, fullest_batch, measure_size
 from eterna.text import plural
 from eterna.world import find_world, load_world
@@ -37,7 +38,7 @@ def show_outline(loaded: LoadedConfig, console: Console) -> None:
         _show_partly(loaded, console)
         return
     show_plan(plan, console)
-    _show_missing(_memory_problems(plan.size), console)
+    _show_missing([*_memory_problems(plan.size), *room_problems(plan)], console)
 
 
 def _show_partly(loaded: LoadedConfig, console: Console) -> None:

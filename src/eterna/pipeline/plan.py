@@ -13,8 +13,11 @@ from eterna.data import PreparedData, ReadSource, SourceReport, prepare_data, re
 from eterna.errors import ConfigError, ModelError
 from eterna.models import Precision, choose_precision, find_model, load_tokenizer
 from eterna.models.loading import check_weights, hub_options, readable_failure
+from eterna.pipeline.forecast import describe_time, forecast_seconds
 from eterna.pipeline.hub import check_login
+from eterna.pipeline.room import Disk, describe_disk, measure_disk, memory_notes
 from eterna.pipeline.sizing import Size, describe_memory, describe_trained, heaviest_batch, measure_size
+from eterna.pipeline.step_notes import step_notes
 from eterna.seeding import order_of_epoch
 from eterna.text import plural
 from eterna.world import World, find_world, load_world
@@ -39,6 +42,9 @@ class Plan:
     rates: list[float] | None
     """Learning rate of each step; None where it follows the results."""
     size: Size
+    disk: Disk
+    seconds: tuple[float, float]
+    """The least and the most that training is likely to take."""
     notes: list[str]
 
     @property
@@ -78,8 +84,16 @@ def make_plan(loaded: LoadedConfig) -> Plan:
     if steps < 1:
         raise ConfigError("the run would make no optimizer step", fix="raise training.num_train_epochs or max_steps")
     rates = plan_schedule(arguments, steps)
-    notes = [*loaded.notes, *notes, *size.notes]
-    return Plan(loaded, tokenizer, world, read, data, precision, arguments, steps, rates, size, notes)
+    seen = steps * arguments.train_batch_size * arguments.gradient_accumulation_steps  # examples, in this process
+    epochs = seen * arguments.world_size / max(len(order_of_epoch([one.id for one in data.train], data.weights, 0, 0)), 1)
+    disk = measure_disk(config, size, tokenizer, arguments, steps, math.ceil(epochs))
+    tokens = seen * sum(len(example.ids) for example in data.train) / len(data.train)
+    seconds = forecast_seconds(size, tokens, arguments.device, precision.name)
+    notes = [*loaded.notes, *notes, *size.notes, *step_notes(loaded, arguments, steps, len(data.train))]
+    notes += memory_notes(size)
+    return Plan(
+        loaded, tokenizer, world, read, data, precision, arguments, steps, rates, size, disk, seconds, notes
+    )
 
 
 def count_items(config: RunConfig) -> int:
@@ -143,6 +157,8 @@ def show_plan(plan: Plan, console: Console) -> None:
     lines += [(report.part, _source_line(report)) for report in plan.data.reports]
     lines += [("steps", steps_line(config, plan.steps)), ("rate", describe_schedule(plan.arguments, plan.rates))]
     lines.append(("memory", describe_memory(plan.size)))
+    lines.append(("disk", describe_disk(plan.disk, Path(config.training.output_dir))))
+    lines.append(("time", describe_time(plan.seconds)))
     lines += [("note", note) for note in plan.notes]
     print_lines(lines, console)
 
