@@ -88,7 +88,7 @@ def run_file(folder: Path, method: str) -> dict[str, Any]:
 def measured(code: str, *words: str) -> tuple[int, str]:
     """Peak of a fresh process that runs the code, in bytes, and what it printed."""
     settings = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603  our own interpreter and words
         [sys.executable, "-c", f"{code}\n{PEAK}", *words],
         capture_output=True,
         text=True,
@@ -141,7 +141,8 @@ def machine() -> str:
 
     cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("torch", "transformers", "peft"))
-    return f"{cpu[1] if cpu else platform.processor()}, {os.cpu_count()} cores, Python {platform.python_version()}, {versions}"
+    processor = cpu[1] if cpu else platform.processor()
+    return f"{processor}, {os.cpu_count()} cores, Python {platform.python_version()}, {versions}"
 
 
 if __name__ == "__main__":

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import copy
-import json
-import re
+import sys
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from random import Random, SystemRandom
 from typing import Any, get_args
 
@@ -17,7 +15,7 @@ from eterna.config import config_from_values
 from eterna.config.field_tables import FIELD_TABLES, OPTIMIZERS, SCHEDULES
 from eterna.config.loading import _section_of
 from eterna.config.old_names import GONE, OLD_NAMES
-from eterna.config.sections import METRICS, RunConfig
+from eterna.config.sections import RunConfig
 from eterna.errors import ConfigError
 from eterna.text import mistakes, nearest
 
@@ -62,7 +60,11 @@ def refusal(path: tuple[str | int, ...], key: str) -> str | None:
 def test_every_mistyped_key_is_refused_and_the_right_one_proposed_first(capsys: pytest.CaptureFixture[str]) -> None:
     random, counts, wrong = Random(SEED), Counter[str](), []
     for path, keys in sections(RunConfig):
-        taken = keys | {str(old[1]) for old in OLD_NAMES if old[:1] == path} | (set(GONE) if path == ("training",) else set())
+        taken = (
+            keys
+            | {str(old[1]) for old in OLD_NAMES if old[:1] == path}
+            | (set(GONE) if path == ("training",) else set())
+        )
         for key in sorted(keys):
             for kind, mistake in KINDS.items():
                 written = mistake(key, random)
@@ -78,7 +80,9 @@ def test_every_mistyped_key_is_refused_and_the_right_one_proposed_first(capsys: 
                 else:
                     wrong.append(f"{kind}: {written} for {right}: {said}")
     with capsys.disabled():
-        print(f"\n{counts['mistakes']} mistyped keys (seed {SEED}): all refused, {counts['right']} with the right name")
+        sys.stdout.write(
+            f"\n{counts['mistakes']} mistyped keys (seed {SEED}): all refused, {counts['right']} with the right name\n"
+        )
     assert counts["mistakes"] > 1000
     assert counts["right"] >= 0.95 * counts["mistakes"], wrong
 
@@ -130,7 +134,8 @@ def test_a_mistyped_word_among_a_few_is_refused_with_the_right_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "meant", "count"), [("a", "a", 0), ("sede", "seed", 1), ("sed", "seed", 1), ("epsr", "steps", 3), ("", "ab", 2)]
+    ("written", "meant", "count"),
+    [("a", "a", 0), ("sede", "seed", 1), ("sed", "seed", 1), ("epsr", "steps", 3), ("", "ab", 2)],
 )
 def test_mistakes_are_counted_as_by_hand(written: str, meant: str, count: int) -> None:
     assert mistakes(written, meant) == count

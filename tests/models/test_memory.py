@@ -124,7 +124,7 @@ def test_four_bits_take_what_qloras_paper_says() -> None:
     """QLoRA (Dettmers et al. 2023, arXiv:2305.14314), section 3: 0.127 bits a weight for constants quantized twice;
     section 2: the 4-bit base of 7 B LLaMA takes 5,048 MB. Within 15 %; all linear layers but the output in 4 bits.
     """
-    assert 8 * NF4_BYTES == pytest.approx(4.127)
+    assert pytest.approx(4.127 / 8) == NF4_BYTES
     linear, rest = 6_476_005_376, 262_410_240  # 32 layers of 4 x 4096 x 4096 + 3 x 4096 x 11008; embeddings and norms
     assert linear * NF4_BYTES + 4 * rest == pytest.approx(5048e6, rel=0.15)
 

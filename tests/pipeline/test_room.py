@@ -70,10 +70,16 @@ def test_the_disk_is_estimated_within_a_tenth(
         ({"save_steps": 500}, 1),
         ({"save_strategy": "epoch"}, 2),
         ({"save_strategy": "no"}, 0),
+        ({"save_strategy": "best", "eval_steps": 2, "metric_for_best_model": "perplexity"}, 3),
     ],
 )
 def test_checkpoints_are_counted(run_values: dict[str, Any], settings: dict[str, Any], count: int) -> None:
     assert count_checkpoints(with_training(run_values, **settings).config, steps=6, epochs=2) == count
+
+
+def test_each_evaluation_may_leave_the_best_checkpoint(run_values: dict[str, Any]) -> None:
+    run_values["evaluation"]["best"] = {"perplexity": -1}
+    assert count_checkpoints(with_training(run_values, save_steps=6, eval_steps=3).config, steps=6, epochs=2) == 1 + 2
 
 
 @pytest.mark.usefixtures("no_loading")

@@ -74,7 +74,8 @@ def _trace(model: Any, rows: int, length: int, loss: Loss, padded: bool, amp: to
 
 def nbytes(tensor: Tensor) -> int:
     """Bytes of the storage behind a tensor."""
-    return tensor.untyped_storage().nbytes()
+    size: int = tensor.untyped_storage().nbytes()
+    return size
 
 
 def _gradients(model: Any) -> int:
@@ -108,7 +109,9 @@ def give_shapes(model: Any) -> None:
     def shape_of(tensor: Tensor) -> Tensor:
         if id(tensor) not in made:
             values = torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu")
-            made[id(tensor)] = nn.Parameter(values, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else values
+            made[id(tensor)] = (
+                nn.Parameter(values, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else values
+            )
         return made[id(tensor)]
 
     for module in model.modules():

@@ -85,15 +85,15 @@ def make_plan(loaded: LoadedConfig) -> Plan:
         raise ConfigError("the run would make no optimizer step", fix="raise training.num_train_epochs or max_steps")
     rates = plan_schedule(arguments, steps)
     seen = steps * arguments.train_batch_size * arguments.gradient_accumulation_steps  # examples, in this process
-    epochs = seen * arguments.world_size / max(len(order_of_epoch([one.id for one in data.train], data.weights, 0, 0)), 1)
+    epochs = (
+        seen * arguments.world_size / max(len(order_of_epoch([one.id for one in data.train], data.weights, 0, 0)), 1)
+    )
     disk = measure_disk(config, size, tokenizer, arguments, steps, math.ceil(epochs))
     tokens = seen * sum(len(example.ids) for example in data.train) / len(data.train)
     seconds = forecast_seconds(size, tokens, arguments.device, precision.name)
     notes = [*loaded.notes, *notes, *size.notes, *step_notes(loaded, arguments, steps, len(data.train))]
     notes += memory_notes(size)
-    return Plan(
-        loaded, tokenizer, world, read, data, precision, arguments, steps, rates, size, disk, seconds, notes
-    )
+    return Plan(loaded, tokenizer, world, read, data, precision, arguments, steps, rates, size, disk, seconds, notes)
 
 
 def count_items(config: RunConfig) -> int:

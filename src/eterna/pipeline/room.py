@@ -1,4 +1,4 @@
-"""Room on the disk and in memory: what a run leaves behind, and whether it can be written, before weights are loaded."""
+"""Room on the disk and in memory: what a run takes, and whether it is there, before weights are loaded."""
 
 from __future__ import annotations
 
@@ -72,14 +72,18 @@ def measure_disk(config: RunConfig, size: Size, tokenizer: Any, arguments: Any, 
 
 
 def count_checkpoints(config: RunConfig, steps: int, epochs: int) -> int:
-    """How many are written: at the intervals, and with `steps` after the last step too."""
+    """How many are written at most: at the intervals, after the last step, and where an evaluation is the best yet."""
     training = config.training
     if training.save_strategy == "no":
         return 0
     if training.save_strategy == "epoch":
         return epochs
-    every = training.save_steps if training.save_strategy == "steps" else training.eval_steps or training.logging_steps
-    return math.ceil(steps / _each(every, steps))
+    evaluations = math.ceil(steps / _each(training.eval_steps or training.logging_steps, steps))
+    if training.save_strategy == "best":
+        return evaluations
+    # With evaluation.best, any evaluation may be better than all before and leave one more.
+    best = evaluations if config.evaluation.best else 0
+    return math.ceil(steps / _each(training.save_steps, steps)) + best
 
 
 def _each(interval: float, steps: int) -> float:
@@ -124,7 +128,9 @@ def memory_problems(size: Size, arguments: Any) -> list[Problem]:
     total, where = machine_memory(arguments)
     if total is None or size.memory.peak <= total or arguments.world_size > 1:
         return []
-    message = f"the run takes about {size.memory.peak / 2**30:.1f} GiB, and there are {total / 2**30:.1f} GiB of {where}"
+    message = (
+        f"the run takes about {size.memory.peak / 2**30:.1f} GiB, and there are {total / 2**30:.1f} GiB of {where}"
+    )
     fix = "a smaller training.per_device_train_batch_size, activation_checkpointing: true, or a smaller model"
     return [Problem(message, fix=fix)]
 

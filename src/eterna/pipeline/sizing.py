@@ -170,7 +170,7 @@ def _trained_layers(model: Any) -> dict[str, int]:
     found: dict[str, set[str]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            path = [part for part in name.split(".")[:-1]]
+            path = name.split(".")[:-1]
             while path and (path[-1] == "default" or path[-1].startswith("lora_")):
                 path.pop()
             if path:
@@ -213,11 +213,10 @@ def _held_bytes(config: RunConfig, model: Any, parameters: int, precision: str) 
 def describe_memory(size: Size) -> str:
     """One line: the peak and what it is made of, in MiB."""
     memory, mebi = size.memory, 2**20
-    gradients = max(memory.gradients if memory.carried else 0.0, 0.0)
     parts = [
         ("the program", memory.program),
         ("weights", memory.weights),
-        ("gradients", gradients),
+        ("gradients", memory.gradients if memory.carried else 0.0),
         ("optimizer", memory.optimizer),
         ("activations", memory.activations),
         ("logits", memory.logits),
