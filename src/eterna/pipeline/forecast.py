@@ -11,7 +11,6 @@ import time
 from typing import Any
 
 from eterna.pipeline.sizing import Size
-from eterna.text import duration
 
 QUICK, SLOW = 1.5, 6.0
 SIDE = 512
@@ -45,4 +44,5 @@ def matrix_rate(device: Any, precision: str) -> float:
 
 def describe_time(seconds: tuple[float, float]) -> str:
     """One line that says that it is rough."""
-    return f"roughly {duration(seconds[0])} to {duration(seconds[1])}, evaluations apart; the first steps tell better"
+    least, most = (max(0.1, second / 60) for second in seconds)
+    return f"roughly {least:,.1f} to {most:,.1f} min, evaluations apart; the first steps tell better"
