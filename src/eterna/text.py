@@ -42,15 +42,43 @@ def _is_visible(sign: str) -> bool:
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that `name` was probably meant to be, or None when nothing is near."""
+    """The known name that `name` was probably meant to be, or None when nothing is near.
+
+    By typing mistakes first: letters left out, added, replaced or swapped (Damerau 1964, restricted), a third of the
+    letters at most; of equally far names the one that shares more with `name` (difflib). Then a name that is merely
+    alike, and one that contains it.
+    """
     by_folded = {candidate.lower().replace("-", "_"): candidate for candidate in known}
     folded = name.lower().replace("-", "_")
     if folded in by_folded:
         return by_folded[folded]
+
+    def rank(candidate: str) -> tuple[int, float]:
+        return mistakes(folded, candidate), -difflib.SequenceMatcher(None, folded, candidate).ratio()
+
+    near = [candidate for candidate in by_folded if abs(len(candidate) - len(folded)) <= 2]
+    best = min(near, key=rank, default=None)
+    if best is not None and mistakes(folded, best) <= max(1, min(2, len(folded) // 3)) and set(best) & set(folded):
+        return by_folded[best]
     matches = difflib.get_close_matches(folded, by_folded, n=1, cutoff=0.6)
     if not matches and len(folded) > 3:
         matches = sorted((candidate for candidate in by_folded if folded in candidate), key=len)
     return by_folded[matches[0]] if matches else None
+
+
+def mistakes(written: str, meant: str) -> int:
+    """Letters left out, added, replaced, or swapped with their neighbour, between two words (optimal alignment)."""
+    before: list[int] = []
+    above = list(range(len(meant) + 1))
+    for row, sign in enumerate(written, start=1):
+        current = [row]
+        for column, other in enumerate(meant, start=1):
+            least = min(above[column] + 1, current[-1] + 1, above[column - 1] + (sign != other))
+            if row > 1 and column > 1 and sign == meant[column - 2] and written[row - 2] == other:
+                least = min(least, before[column - 2] + 1)
+            current.append(least)
+        before, above = above, current
+    return above[-1]
 
 
 def name_hint(name: str, known: Iterable[str], limit: int = 15) -> str:

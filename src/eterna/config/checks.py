@@ -11,12 +11,20 @@ from eterna.config.reading import KeyPath, Marked
 from eterna.config.sections import METRICS, RunConfig, Source
 from eterna.errors import Problem
 from eterna.hub import is_hub_id
-from eterna.text import name_hint, shown
+from eterna.text import name_hint, nearest, shown
 
 WITHOUT_SPLITS = (".jsonl", ".json", ".csv", ".tsv", ".txt")
 WORLD_SPLITS = ("train", "validation", "test")
 
-STRATEGIES = ("random", "sequential", "group_by_length", "batch_rebalance")
+LEVELS = ("detail", "debug", "info", "warning", "error", "critical", "passive")
+# Settings that transformers reads, and their words.
+PASSED_THROUGH = {
+    "train_sampling_strategy": ("random", "sequential", "group_by_length", "batch_rebalance"),
+    "logging_strategy": ("no", "steps", "epoch"),
+    "hub_strategy": ("end", "every_save", "checkpoint", "all_checkpoints"),
+    "log_level": LEVELS,
+    "log_level_replica": LEVELS,
+}
 Finding = tuple[KeyPath, str, str]  # where, what is wrong, what to do
 
 
@@ -83,9 +91,13 @@ def _names(config: RunConfig) -> Iterator[Finding]:
         name = getattr(config.training, key)
         if name not in known:
             yield ("training", key), f"training.{key} is {shown(name)}", name_hint(name, known, limit=50)
-    if (strategy := (config.training.model_extra or {}).get("train_sampling_strategy", "random")) not in STRATEGIES:
-        message = f"training.train_sampling_strategy is {shown(strategy)}"
-        yield ("training", "train_sampling_strategy"), message, f"one of: {', '.join(STRATEGIES)}"
+    asked = config.training.model_extra or {}
+    for key, words in PASSED_THROUGH.items():
+        value = asked.get(key)
+        if value is not None and value not in words:
+            near = nearest(str(value), words)
+            proposal = f"did you mean {near!r}? It is " if near else ""
+            yield ("training", key), f"training.{key} is {shown(value)}", f"{proposal}one of: {', '.join(words)}"
 
 
 def _quantization(config: RunConfig) -> Iterator[Finding]:

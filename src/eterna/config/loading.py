@@ -231,7 +231,9 @@ def _from_pydantic(detail: Any, marked: Marked) -> Problem:
         return Problem(f"{dotted} is missing", marked.place_of(path), f"add `{path[-1]}:`")
     if kind == "literal_error":
         allowed = context["expected"].replace("'", "")
-        return Problem(f"{dotted} is {shown(value)}", marked.place_of(path), f"one of: {allowed}")
+        near = nearest(str(value), allowed.replace(" or ", ", ").split(", "))
+        fix = f"did you mean {near!r}? It is one of: {allowed}" if near else f"one of: {allowed}"
+        return Problem(f"{dotted} is {shown(value)}", marked.place_of(path), fix)
     if kind in EXPECTED:
         expected = f"expected {EXPECTED[kind]}"
     else:

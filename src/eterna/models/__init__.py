@@ -10,7 +10,7 @@ from eterna.models.loading import (
     load_finished,
     load_model,
 )
-from eterna.models.memory import Activations, estimate_activations
+from eterna.models.memory import Memory, StepBytes, allocator_waste, estimate_activations
 from eterna.models.quantizing import NF4_BYTES, check_quantization, held_as, quantized_layers
 from eterna.models.saving import copy_finished, make_base_absolute, save_finished, set_stop_tokens
 from eterna.models.tokenizers import PLAIN_TEMPLATE, load_tokenizer, repair_tokenizer, tokenizer_digest
@@ -18,10 +18,12 @@ from eterna.models.tokenizers import PLAIN_TEMPLATE, load_tokenizer, repair_toke
 __all__ = [
     "NF4_BYTES",
     "PLAIN_TEMPLATE",
-    "Activations",
     "Generated",
+    "Memory",
     "Precision",
+    "StepBytes",
     "add_lora",
+    "allocator_waste",
     "check_quantization",
     "choose_precision",
     "copy_finished",

@@ -10,6 +10,7 @@ FULL, NF4 = 16.0, 0.6  # bytes a parameter: float32 weight, gradient and two mom
 HALF, WHOLE = 2.0, 4.0
 CGROUP = Path("/sys/fs/cgroup")
 MEMINFO = Path("/proc/meminfo")
+STATUS = Path("/proc/self/status")
 
 
 def largest_models(torch: Any) -> list[str]:
@@ -50,10 +51,27 @@ def available_memory() -> int | None:
     return min(found, default=None)
 
 
+def total_memory() -> int | None:
+    """Bytes that the machine has, or less where a container says so."""
+    limit = CGROUP / "memory.max"
+    most = limit.read_text(encoding="utf-8").strip() if limit.is_file() else ""
+    found = [_kibibytes(MEMINFO, "MemTotal"), int(most) if most.isdigit() else None]
+    return min((memory for memory in found if memory is not None), default=None)
+
+
+def resident_memory() -> int:
+    """Bytes that this process holds now; 600 MiB, the usual of torch and transformers, where nobody says."""
+    return _kibibytes(STATUS, "VmRSS") or 600 * 2**20
+
+
 def _system_memory() -> int | None:
-    for line in MEMINFO.read_text(encoding="utf-8").splitlines() if MEMINFO.is_file() else []:
+    return _kibibytes(MEMINFO, "MemAvailable")
+
+
+def _kibibytes(file: Path, wanted: str) -> int | None:
+    for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else []:
         name, _, value = line.partition(":")
-        if name == "MemAvailable":
+        if name == wanted:
             return int(value.split()[0]) * 1024
     return None
 

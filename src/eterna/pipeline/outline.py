@@ -22,7 +22,8 @@ from eterna.pipeline.plan import (
     show_plan,
     steps_line,
 )
-from eterna.pipeline.sizing import Size, describe_memory, measure_size
+from eterna.pipeline.room import room_problems
+from eterna.pipeline.sizing import Size, describe_memory, describe_trained, fullest_batch, measure_size
 from eterna.text import plural
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def show_outline(loaded: LoadedConfig, console: Console) -> None:
         _show_partly(loaded, console)
         return
     show_plan(plan, console)
-    _show_missing(_memory_problems(plan.size), console)
+    _show_missing([*_memory_problems(plan.size), *room_problems(plan)], console)
 
 
 def _show_partly(loaded: LoadedConfig, console: Console) -> None:
@@ -64,14 +65,15 @@ def _show_partly(loaded: LoadedConfig, console: Console) -> None:
     weights = [source.weight for source in train for _ in source.content.examples]
     steps = count_steps(config, ids, weights, arguments)
     lines = [("run", f"{config.name} -> {config.training.output_dir}")]
-    size = measure_size(config, shape, arguments, precision.name) if shape else None
+    size = measure_size(config, shape, arguments, precision.name, fullest_batch(config)) if shape else None
     lines.append(("model", model_line(config, size) if size else f"{config.model.name}: its size is not known here"))
+    lines += [("trained", describe_trained(size, config))] if size else []
     lines.append(("precision", f"{precision.name} ({precision.reason})"))
     lines += [(source.part, _source_line(source)) for source in read]
     lines.append(("steps", steps_line(config, steps) + (", if no text is split" if _may_split(config) else "")))
     lines.append(("rate", describe_schedule(arguments, plan_schedule(arguments, steps))))
     if size:
-        lines.append(("memory", describe_memory(size, config.training.activation_checkpointing)))
+        lines.append(("memory", describe_memory(size)))
         missing += _memory_problems(size)
     print_lines([*lines, *(("note", note) for note in [*loaded.notes, *copies.notes(config.data)])], console)
     _show_missing(missing, console)
@@ -90,7 +92,7 @@ def _may_split(config: RunConfig) -> bool:
 
 
 def _memory_problems(size: Size) -> list[Problem]:
-    needed = size.weights + size.training
+    needed = size.memory.needed
     import torch
 
     free, where = free_memory(torch)

@@ -17,10 +17,13 @@ from eterna.models import Precision, choose_precision, find_model, load_tokenize
 from eterna.models.config_files import check_tokenizer
 from eterna.models.loading import hub_options, readable_failure
 from eterna.models.weight_files import check_weights
+from eterna.pipeline.forecast import describe_time, forecast_seconds
 from eterna.pipeline.hub import check_login
 from eterna.pipeline.inputs import Yardsticks, prompt_room, read_world, read_yardsticks
 from eterna.pipeline.preflight import check_ratings
-from eterna.pipeline.sizing import Size, describe_memory, measure_size
+from eterna.pipeline.room import Disk, describe_disk, measure_disk, memory_notes
+from eterna.pipeline.sizing import Size, describe_memory, describe_trained, heaviest_batch, measure_size
+from eterna.pipeline.step_notes import step_notes
 from eterna.seeding import order_of_epoch
 from eterna.text import plural, printable
 from eterna.world import World
@@ -46,6 +49,9 @@ class Plan:
     rates: list[float] | None
     """Learning rate of each step; None where it follows the results."""
     size: Size
+    disk: Disk
+    seconds: tuple[float, float]
+    """The least and the most that training is likely to take."""
     notes: list[str]
 
     @property
@@ -80,16 +86,48 @@ def make_plan(loaded: LoadedConfig) -> Plan:
     check_vocabulary(config, shape, tokenizer)
     data = prepare_data(read, config.data, tokenizer, count_items(config), prompt_room(config))
     check_openings(data.train, tokenizer)
-    size = measure_size(config, shape, arguments, precision.name)
+    batch = heaviest_batch(data.train, config.training.per_device_train_batch_size)
+    scored = min(max((len(one.ids) for one in data.eval), default=0), config.data.max_length)
+    scored *= config.training.per_device_eval_batch_size
+    size = measure_size(config, shape, arguments, precision.name, batch, scored)
     steps = count_steps(config, [example.id for example in data.train], data.weights, arguments)
     if steps < 1:
         raise ConfigError("the run would make no optimizer step", fix="raise training.num_train_epochs or max_steps")
     rates = plan_schedule(arguments, steps)
+    disk, seconds = _costs(config, data, arguments, steps, size, precision.name, tokenizer)
     notes = [*loaded.notes, *file_notes(config.data), *notes, *data.notes, *size.notes, *copies.notes(config.data)]
+    notes += [*step_notes(loaded, arguments, steps, len(data.train)), *memory_notes(size)]
     if data.prompts_too_long:
         left_out = plural(data.prompts_too_long, "held-out prompt")
         notes.append(f"{left_out} not answered: no room for a reply (max_new_tokens) within data.max_length")
-    return Plan(loaded, tokenizer, world, yardsticks, read, data, precision, arguments, steps, rates, size, notes)
+    return Plan(
+        loaded,
+        tokenizer,
+        world,
+        yardsticks,
+        read,
+        data,
+        precision,
+        arguments,
+        steps,
+        rates,
+        size,
+        disk,
+        seconds,
+        notes,
+    )
+
+
+def _costs(
+    config: RunConfig, data: PreparedData, arguments: Any, steps: int, size: Size, precision: str, tokenizer: Any
+) -> tuple[Disk, tuple[float, float]]:
+    """Disk of the run folder, and between how many seconds the training may take."""
+    seen = steps * arguments.train_batch_size * arguments.gradient_accumulation_steps  # examples, in this process
+    an_epoch = len(order_of_epoch([one.id for one in data.train], data.weights, 0, 0))
+    epochs = math.ceil(seen * arguments.world_size / max(an_epoch, 1))
+    tokens = seen * sum(len(example.ids) for example in data.train) / len(data.train)
+    disk = measure_disk(config, size, tokenizer, arguments, steps, epochs)
+    return disk, forecast_seconds(size, tokens, arguments.device, precision)
 
 
 def count_items(config: RunConfig) -> int:
@@ -157,10 +195,13 @@ def show_plan(plan: Plan, console: Console) -> None:
 
     config = plan.config
     lines = [("run", f"{config.name} -> {config.training.output_dir}"), ("model", model_line(config, plan.size))]
+    lines.append(("trained", describe_trained(plan.size, config)))
     lines.append(("precision", f"{plan.precision.name} ({plan.precision.reason})"))
     lines += [(report.part, _source_line(report)) for report in plan.data.reports]
     lines += [("steps", steps_line(config, plan.steps)), ("rate", describe_schedule(plan.arguments, plan.rates))]
-    lines.append(("memory", describe_memory(plan.size, config.training.activation_checkpointing)))
+    lines.append(("memory", describe_memory(plan.size)))
+    lines.append(("disk", describe_disk(plan.disk, Path(config.training.output_dir))))
+    lines.append(("time", describe_time(plan.seconds)))
     lines += [("note", note) for note in plan.notes]
     print_lines(lines, console)
 

@@ -2,26 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from eterna.config import RunConfig
+from eterna.data import Encoded
 from eterna.errors import ModelError
 from eterna.models import (
     NF4_BYTES,
-    Activations,
+    Memory,
+    StepBytes,
     add_lora,
+    allocator_waste,
     check_quantization,
     estimate_activations,
+    keeps_base,
     quantized_layers,
     trainable_share,
 )
 from eterna.models.loading import find_model, readable_failure
+from eterna.models.memory import LATER
 from eterna.models.weight_files import check_tensors
+from eterna.pipeline.fits import resident_memory
 from eterna.text import first_line
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "fp32": 4, "bf16": 2, "fp16": 2}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The heaviest micro-batch that some examples can make."""
+
+    rows: int
+    length: int
+    labelled: int
+    """Tokens that carry loss, over all rows."""
+    padded: bool
+    """Whether its rows differ in length."""
 
 
 @dataclass(frozen=True)
@@ -32,15 +51,39 @@ class Size:
     """Of the model itself, without adapters."""
     trained: int
     weights: float
-    training: float
-    """Gradients and optimizer state."""
-    activations: Activations
+    """Bytes as they are held, adapters included."""
+    state: float
+    """Bytes of optimizer state for each trained weight."""
+    memory: Memory
+    traced: bool
+    """Whether the activations were found by tracing the model, not by a formula for a plain transformer."""
+    layers: dict[str, int]
+    """How many layers of each kind are trained, by the last part of their names."""
     notes: list[str]
     """What PEFT and the optimizer's package have to say."""
 
 
-def measure_size(config: RunConfig, shape: Any, arguments: Any, precision: str) -> Size:
-    """Build the model without storage, adapt it, try the optimizer. Raises ModelError or ConfigError."""
+def heaviest_batch(examples: Sequence[Encoded], rows: int) -> Batch:
+    """The `rows` longest examples and the `rows` with the most loss."""
+    rows = min(rows, len(examples))
+    lengths = sorted((len(example.ids) for example in examples), reverse=True)[:rows]
+    labelled = sum(sorted((example.trained for example in examples), reverse=True)[:rows])
+    return Batch(rows, lengths[0], labelled, lengths[0] != lengths[-1])
+
+
+def fullest_batch(config: RunConfig) -> Batch:
+    """What could be at most, where no example is tokenized."""
+    rows, length = config.training.per_device_train_batch_size, config.data.max_length
+    return Batch(rows, length, rows * (length - 1), True)
+
+
+def measure_size(
+    config: RunConfig, shape: Any, arguments: Any, precision: str, batch: Batch, scored_tokens: int = 0
+) -> Size:
+    """Build the model without storage, adapt it, try the optimizer, trace one step. Raises ModelError or ConfigError.
+
+    scored_tokens: of the largest batch of the evaluation.
+    """
     from eterna.training import probe_optimizer
 
     model = _empty_model(config, shape)
@@ -55,15 +98,97 @@ def measure_size(config: RunConfig, shape: Any, arguments: Any, precision: str) 
         import torch
 
         with torch.device("meta"):
-            model = add_lora(model, config.lora, config.training.seed, notes=notes)
+            model = add_lora(model.to(_held_type(config, precision)), config.lora, config.training.seed, notes=notes)
         trained, everything = trainable_share(model)
         if not trained:
             raise ModelError("the lora section trains nothing", fix="see lora.target_modules")
         held += 4.0 * max(everything - parameters, 0)
     state, said = probe_optimizer(arguments, model)
-    rows, length = config.training.per_device_train_batch_size, config.data.max_length
-    activations = estimate_activations(shape, rows, length, BYTES[precision], attention)
-    return Size(parameters, trained, held, trained * (4 + state), activations, notes + said)
+    layers = _trained_layers(model)
+    step, traced = _step_bytes(config, shape, model, precision, batch, attention)
+    memory = _memory(config, shape, arguments, step, (parameters, trained, held, state), scored_tokens)
+    return Size(parameters, trained, held, state, memory, traced, layers, notes + said)
+
+
+def _memory(
+    config: RunConfig,
+    shape: Any,
+    arguments: Any,
+    step: StepBytes,
+    counted: tuple[int, int, float, float],
+    scored_tokens: int,
+) -> Memory:
+    parameters, trained, held, state = counted
+    on_cpu = arguments.device.type == "cpu"
+    again = bool(config.data.eval) and not (config.lora and keeps_base(config.lora))
+    vocabulary = getattr(shape.get_text_config(), "vocab_size", 0)
+    return Memory(
+        program=resident_memory() + LATER if on_cpu else 0.0,
+        weights=held,
+        optimizer=trained * state,
+        gradients=trained * 4.0,
+        activations=step.kept,
+        logits=step.logits,
+        waste=allocator_waste(step) if on_cpu else 0.0,
+        end=max(step.end, trained * 4.0),
+        carried=config.training.gradient_accumulation_steps > 1,
+        scored=scored_tokens * vocabulary * 4.0 + (parameters * 4.0 if again else 0.0),
+    )
+
+
+def _step_bytes(
+    config: RunConfig, shape: Any, model: Any, precision: str, batch: Batch, attention: str
+) -> tuple[StepBytes, bool]:
+    """One micro-batch, traced; by the formula for a plain transformer where tracing does not go through."""
+    import torch
+
+    from eterna.models.tracing import trace_step
+
+    checkpointing = config.training.activation_checkpointing
+    amp = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    try:
+        if checkpointing:
+            model.gradient_checkpointing_enable({"use_reentrant": False, "preserve_rng_state": False})
+        loss = _loss_of(batch, config.training.label_smoothing_factor)
+        return trace_step(model.train(), batch.rows, batch.length, loss, batch.padded, amp), True
+    except Exception:  # whatever a model's own code raises for tensors without values
+        formula = estimate_activations(shape, batch.rows, batch.length, BYTES[precision], attention, checkpointing)
+        return formula, False
+
+
+def _loss_of(batch: Batch, smoothing: float) -> Any:
+    """As `training.loss.weighted_loss_sum`, but with the number of labelled tokens known beforehand."""
+    import torch
+    from torch.nn import functional
+
+    def loss(logits: Any) -> Any:
+        where = torch.zeros(max(batch.labelled, 1), dtype=torch.long)  # (N,)
+        picked = logits[:, :-1][where, where].float()  # (N, V)
+        losses = functional.cross_entropy(picked, where, reduction="none", label_smoothing=smoothing)  # (N,)
+        return (losses * where.float()).sum()
+
+    return loss
+
+
+def _trained_layers(model: Any) -> dict[str, int]:
+    """`{"q_proj": 30}`: modules with trained weights of their own, by their names; adapters count for their layer."""
+    found: dict[str, set[str]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            path = name.split(".")[:-1]
+            while path and (path[-1] == "default" or path[-1].startswith("lora_")):
+                path.pop()
+            if path:
+                found.setdefault(path[-1], set()).add(".".join(path))
+    return {name: len(places) for name, places in found.items()}
+
+
+def _held_type(config: RunConfig, precision: str) -> Any:
+    import torch
+
+    if config.model.quantization == "none" and config.model.dtype != "auto":
+        return getattr(torch, config.model.dtype)
+    return {4: torch.float32, 2: torch.float16 if precision == "fp16" else torch.bfloat16}[BYTES[precision]]
 
 
 def _empty_model(config: RunConfig, shape: Any) -> Any:
@@ -90,11 +215,26 @@ def _held_bytes(config: RunConfig, model: Any, parameters: int, precision: str) 
     return float(parameters * (BYTES[precision] if config.lora else 4))
 
 
-def describe_memory(size: Size, checkpointing: bool) -> str:
-    """One line: weights, what training adds, activations with what checkpointing saves."""
-    mebi = 2**20
-    fixed = f"{size.weights / mebi:,.0f} MiB of weights, {size.training / mebi:,.0f} MiB of gradients and optimizer"
-    kept, recomputed = size.activations.kept / mebi, size.activations.recomputed / mebi
-    if checkpointing:
-        return f"{fixed}, about {recomputed:,.0f} MiB of activations ({kept:,.0f} without checkpointing)"
-    return f"{fixed}, about {kept:,.0f} MiB of activations ({recomputed:,.0f} with activation_checkpointing)"
+def describe_memory(size: Size) -> str:
+    """One line: the peak and what it is made of, in MiB."""
+    memory, mebi = size.memory, 2**20
+    parts = [
+        ("the program", memory.program),
+        ("weights", memory.weights),
+        ("gradients", memory.gradients if memory.carried else 0.0),
+        ("optimizer", memory.optimizer),
+        ("activations", memory.activations),
+        ("logits", memory.logits),
+        ("lost by the allocator", memory.waste),
+    ]
+    made = ", ".join(f"{value / mebi:,.0f} {name}" for name, value in parts if value >= mebi / 2)
+    rough = "" if size.traced else ", by a formula for plain transformers"
+    return f"about {memory.peak / mebi:,.0f} MiB at the peak: {made}{rough}"
+
+
+def describe_trained(size: Size, config: RunConfig) -> str:
+    """One line: which layers are trained, how many of each."""
+    if not config.lora:
+        return f"every weight of the model ({size.trained:,})"
+    names = ", ".join(f"{name} x {count}" for name, count in size.layers.items())
+    return f"adapters on {names}" if len(names) < 200 else f"adapters on {sum(size.layers.values())} layers"

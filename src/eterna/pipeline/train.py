@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eterna.config import LoadedConfig
-from eterna.errors import RunError
+from eterna.errors import ModelError, RunError
 from eterna.evaluation import Breach, ItemLoss, composite_of
 from eterna.models import add_lora, find_base_commit, held_as, load_finished, load_model, save_finished
 from eterna.pipeline.choosing import Choice
@@ -21,6 +21,7 @@ from eterna.pipeline.preflight import check_run_folder
 from eterna.pipeline.quiet import quiet_libraries
 from eterna.pipeline.records import flat, track_result, world_record
 from eterna.pipeline.resuming import check_same_data, check_same_processes, find_checkpoint
+from eterna.pipeline.room import room_problems
 from eterna.reports import write_card, write_report
 from eterna.runs import RunFolder, Score, environment_record
 from eterna.tracking import Trackers, open_trackers
@@ -73,6 +74,8 @@ def train(loaded: LoadedConfig, console: Console, resume: bool = False, dry_run:
     checkpoint = find_checkpoint(run, loaded, resume)
     plan = make_plan(loaded)
     show_plan(plan, console)
+    if problems := room_problems(plan):
+        raise ModelError(problems)
     if run.is_used():
         check_same_data(run, plan)
         check_same_processes(checkpoint, plan.arguments.world_size)

@@ -1,0 +1,159 @@
+"""What one training step holds in memory, found by taking it on tensors without storage.
+
+torch's FakeTensorMode runs the model's own forward and backward pass with shapes alone; a ledger follows every
+storage from the operation that makes it to its last use. So gated layers, grouped heads, norms in float32, adapters
+with their dropout and weights that need no gradient count for exactly what autograd keeps of them. Deep models are
+traced with four layers and with two, and the rest follows, as every layer keeps the same.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from eterna.models.memory import HEAP_BLOCK, StepBytes
+
+Loss = Callable[[Tensor], Tensor]
+DEEP, SHALLOW = 4, 2  # two depths, for models whose layers take turns (sliding and full attention)
+
+
+def trace_step(
+    model: Any, rows: int, length: int, loss: Loss, padded: bool = False, amp: torch.dtype | None = None
+) -> StepBytes:
+    """Forward and backward pass of `rows` rows of `length` tokens; `model` has no values before, and is spent after.
+
+    loss: from float32 logits (rows, length, vocabulary) to a scalar, by no shape that depends on values. padded: the
+    rows differ in length. amp: type of autocast. Raises what torch raises for a model whose shapes depend on values,
+    such as a mixture of experts.
+    """
+    gradients = _gradients(model)
+    with FakeTensorMode(), torch.enable_grad():
+        give_shapes(model)
+        depth = _layers(model)
+        if depth <= DEEP:
+            return _trace(model, rows, length, loss, padded, amp)
+        _cut(model, depth, DEEP)
+        one, deep = _gradients(model), _trace(model, rows, length, loss, padded, amp)
+        _cut(model, DEEP, SHALLOW)
+        shallow = _trace(model, rows, length, loss, padded, amp)
+    layers = (depth - DEEP) / (DEEP - SHALLOW)
+    return StepBytes(
+        deep.kept + layers * (deep.kept - shallow.kept),
+        deep.logits,
+        deep.block,
+        gradients + deep.end - one,
+        deep.small + layers * (deep.small - shallow.small),
+        deep.scratch + layers * (deep.scratch - shallow.scratch),
+    )
+
+
+def _trace(model: Any, rows: int, length: int, loss: Loss, padded: bool, amp: torch.dtype | None) -> StepBytes:
+    for parameter in model.parameters():
+        parameter.grad = None
+    ids = torch.zeros((rows, length), dtype=torch.long)  # (rows, length)
+    mask = torch.ones_like(ids) if padded else None
+    with Ledger(model) as ledger:
+        with torch.autocast("cpu", amp, enabled=amp is not None):
+            logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
+        block = nbytes(logits)
+        kept, small = ledger.live - block, ledger.small - (block if block <= HEAP_BLOCK else 0)
+        copied = logits.float()
+        del logits
+        value = loss(copied)
+        del copied
+        value.backward()
+    return StepBytes(kept, ledger.peak - kept, block, ledger.live, small, ledger.scratch)
+
+
+def nbytes(tensor: Tensor) -> int:
+    """Bytes of the storage behind a tensor."""
+    size: int = tensor.untyped_storage().nbytes()
+    return size
+
+
+def _gradients(model: Any) -> int:
+    return sum(weight.numel() * weight.element_size() for weight in model.parameters() if weight.requires_grad)
+
+
+def _lists(model: Any, depth: int) -> list[tuple[Any, str, nn.ModuleList]]:
+    return [
+        (owner, name, part)
+        for owner in model.modules()
+        for name, part in owner.named_children()
+        if isinstance(part, nn.ModuleList) and len(part) == depth
+    ]
+
+
+def _layers(model: Any) -> int:
+    """The number of layers; 0 where they stand in no list of their own."""
+    depth: int = model.config.get_text_config().num_hidden_layers
+    return depth if _lists(model, depth) else 0
+
+
+def _cut(model: Any, depth: int, left: int) -> None:
+    for owner, name, part in _lists(model, depth):
+        setattr(owner, name, part[:left])
+
+
+def give_shapes(model: Any) -> None:
+    """Put tensors of the current FakeTensorMode, on a CPU, where a model on `meta` has parameters and buffers."""
+    made: dict[int, Tensor] = {}
+
+    def shape_of(tensor: Tensor) -> Tensor:
+        if id(tensor) not in made:
+            values = torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu")
+            made[id(tensor)] = (
+                nn.Parameter(values, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else values
+            )
+        return made[id(tensor)]
+
+    for module in model.modules():
+        for table in (module._parameters, module._buffers):
+            for name, tensor in table.items():
+                table[name] = None if tensor is None else shape_of(tensor)
+
+
+class Ledger(TorchDispatchMode):  # type: ignore[misc]
+    """Counts the bytes of every storage made while it is active, for as long as the storage lives.
+
+    The weights and buffers of `model` are not counted.
+    """
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.live = self.small = self.peak = self.scratch = 0
+        self._held: dict[int, Any] = {}
+        for tensor in (*model.parameters(), *model.buffers()):
+            self._held[tensor.untyped_storage()._cdata] = tensor
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(result):
+            if isinstance(leaf, Tensor):
+                self._enter(leaf.untyped_storage())
+        if func is torch.ops.aten.bernoulli_.float:
+            self.scratch += 4 * result.numel()  # its kernel draws int32 numbers first
+        return result
+
+    def _enter(self, storage: Any) -> None:
+        key, size = storage._cdata, storage.nbytes()
+        if key in self._held:
+            return
+        small = size if size <= HEAP_BLOCK else 0
+
+        def leave(_: Any) -> None:
+            self.live -= size
+            self.small -= small
+            del self._held[key]
+
+        self._held[key] = weakref.ref(storage, leave)
+        self.live += size
+        self.small += small
+        self.peak = max(self.peak, self.live)

@@ -1,0 +1,17 @@
+"""The estimated peak against what the operating system measures, on a small model in processes of their own."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from benchmarks.memory import IMPORTS, make_model, measure_cell, measured
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_peak_of_a_small_run_is_estimated_within_15_percent(tmp_path: Path) -> None:
+    make_model(tmp_path, "3M")
+    imports, _ = measured(IMPORTS)
+    ratios = {method: measure_cell(tmp_path, method, imports)["ratio"] for method in ("lora", "full")}
+    assert all(0.85 <= ratio <= 1.15 for ratio in ratios.values()), ratios
