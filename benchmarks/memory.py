@@ -14,6 +14,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -103,6 +104,7 @@ def measured(code: str, *words: str) -> tuple[int, str]:
 
 def measure_cell(folder: Path, method: str, imports: int) -> dict[str, float]:
     """One training: estimated and measured bytes above the bare imports, and their ratio."""
+    shutil.rmtree(folder / method, ignore_errors=True)
     file = folder / f"{method}.yaml"
     file.write_text(json.dumps(run_file(folder, method)), encoding="utf-8")
     peak, said = measured(COMMAND, "train", str(file))
