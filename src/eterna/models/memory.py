@@ -7,7 +7,8 @@ On a CPU the peak is that of the process, and it is higher than the sum of all t
 room: torch asks for aligned blocks (posix_memalign), and such a request does not fit the hole that a block of the same
 size has left. On the five shapes of benchmarks/memory.py (1 to 135 million parameters, LoRA and full), on which these
 constants were set, about 0.4 of what is kept is lost again, the blocks of the loss are lost once more where they come
-from the heap, and each block of random numbers for dropout leaves a hole. Blocks past 32 MiB are mapped and waste nothing.
+from the heap, and each block of random numbers for dropout leaves a hole. Blocks past 32 MiB are mapped and waste
+nothing.
 """
 
 from __future__ import annotations
