@@ -137,7 +137,7 @@ def test_doctor_s_table_shows_each_fix(eterna: Run, packages: Path) -> None:
         ("tokenizer.json", None, "lacks tokenizer.json"),
         ("model.safetensors", None, "holds no weights"),
         ("model.safetensors", b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),
-        ("model.safetensors", b"half a file", "model.safetensors is damaged"),
+        ("model.safetensors", b"half a file", "not a safetensors file"),
     ],
 )
 def test_a_base_model_that_is_not_whole_is_bad(name: str, content: bytes | None, expected: str, tmp_path: Path) -> None:

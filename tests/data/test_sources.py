@@ -78,7 +78,7 @@ BAD = {
         "stands first",
     ),
     "empty text": ({"text": "  "}, "expected text"),
-    "missing completion": ({"prompt": "x", "completion": None}, "the column completion is missing"),
+    "missing completion": ({"prompt": "x", "completion": None}, "the column completion is empty"),
 }
 
 

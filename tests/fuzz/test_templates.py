@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.fuzz.effort import tried
 
-from eterna.data import Encoded, Encoder
+from eterna.data import Encoder
 from eterna.errors import Problem
 from eterna.models.tokenizers import PLAIN_TEMPLATE
 from eterna.world import Message
@@ -95,7 +95,7 @@ def test_what_is_trained_is_the_answers(encoders: dict[str, Encoder], messages: 
     if isinstance(found, Problem):
         assert found.message and found.fix
         return
-    assert isinstance(found, Encoded)
+    (found,) = found
     assert len(found.ids) == len(found.weights)
     assert found.weights[0] == 0
     trained = [item for item, weight in zip(found.ids, found.weights, strict=True) if weight]

@@ -77,9 +77,7 @@ def test_what_was_removed_is_shown_and_counted(run_values: dict[str, Any], tmp_p
     assert [str(copy) for copy in check.copies] == [f"duplicate: {twice}:1 = {twice}:3"]
 
 
-def test_resuming_on_changed_held_out_data_is_refused_where_it_decides_what_is_trained(
-    run_values: dict[str, Any], tmp_path: Path
-) -> None:
+def test_resuming_on_changed_held_out_data_is_refused(run_values: dict[str, Any], tmp_path: Path) -> None:
     held = tmp_path / "held.jsonl"
     held.write_text('{"prompt": "Who?", "completion": "Ines."}\n', encoding="utf-8")
     run = RunFolder(tmp_path / "other")
@@ -94,6 +92,5 @@ def test_resuming_on_changed_held_out_data_is_refused_where_it_decides_what_is_t
     for plan in plans.values():
         check_same_data(run, plan)
         plan.data.reports[1].sha256 = "changed"
-    check_same_data(run, plans["warn"])
-    with pytest.raises(RunError, match=r"held\.jsonl has changed since the run began"):
-        check_same_data(run, plans["remove"])
+        with pytest.raises(RunError, match=r"held\.jsonl has changed since the run began"):
+            check_same_data(run, plan)

@@ -181,9 +181,9 @@ def test_a_server_gone_before_the_registering_is_said_once(tmp_path: Path) -> No
 
 
 def test_a_tracker_that_cannot_start_does_not_stop_the_run(run_values: dict[str, Any], tmp_path: Path) -> None:
-    blocked = tmp_path / "file"
-    blocked.write_text("taken", encoding="utf-8")
-    folder = run(run_values, "tensorboard", tensorboard_dir=str(blocked))
+    # A folder is there, but not a database of MLflow's.
+    (tmp_path / "taken.db").write_text("no database", encoding="utf-8")
+    folder = run(run_values, "mlflow", mlflow={"tracking_uri": f"sqlite:///{tmp_path / 'taken.db'}"})
     assert (folder / "report.html").is_file()
 
 

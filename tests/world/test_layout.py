@@ -31,7 +31,7 @@ def add(path: Path, text: str) -> None:
 
 def test_revelaciones_that_are_no_list_are_refused(copy: Path) -> None:
     (copy / "revelaciones.yaml").write_text("doors: {statement: Doors open.}\n", encoding="utf-8")
-    assert re.search(r"revelaciones.yaml:1: the file holds no list\n    fix: begin each .* `- id:`", refusal(copy))
+    assert re.search(r"revelaciones.yaml:1: expected a list, found .*\n    fix: begin each .* `- id:`", refusal(copy))
 
 
 @pytest.mark.parametrize("key", sorted(READ_FROM))

@@ -32,6 +32,8 @@ SIGNATURES = (
 
 def check_kind(path: Path) -> None:
     """Refuse a text file that holds something else. Raises DataError; UserError where it cannot be opened."""
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path} is a device or a pipe, not a file", fix="name a file")
     try:
         with path.open("rb") as file:
             head = file.read(LOOKED_AT)

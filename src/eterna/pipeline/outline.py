@@ -73,7 +73,7 @@ def _show_partly(loaded: LoadedConfig, console: Console) -> None:
     lines.append(("steps", steps_line(config, steps) + (", if no text is split" if _may_split(config) else "")))
     lines.append(("rate", describe_schedule(arguments, plan_schedule(arguments, steps))))
     if size:
-        lines.append(("memory", describe_memory(size)))
+        lines.append(("memory", describe_memory(size, config.training.activation_checkpointing)))
         missing += _memory_problems(size)
     print_lines([*lines, *(("note", note) for note in [*loaded.notes, *copies.notes(config.data)])], console)
     _show_missing(missing, console)

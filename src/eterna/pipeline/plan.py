@@ -199,7 +199,7 @@ def show_plan(plan: Plan, console: Console) -> None:
     lines.append(("precision", f"{plan.precision.name} ({plan.precision.reason})"))
     lines += [(report.part, _source_line(report)) for report in plan.data.reports]
     lines += [("steps", steps_line(config, plan.steps)), ("rate", describe_schedule(plan.arguments, plan.rates))]
-    lines.append(("memory", describe_memory(plan.size)))
+    lines.append(("memory", describe_memory(plan.size, plan.config.training.activation_checkpointing)))
     lines.append(("disk", describe_disk(plan.disk, Path(config.training.output_dir))))
     lines.append(("time", describe_time(plan.seconds)))
     lines += [("note", note) for note in plan.notes]

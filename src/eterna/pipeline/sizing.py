@@ -55,6 +55,8 @@ class Size:
     state: float
     """Bytes of optimizer state for each trained weight."""
     memory: Memory
+    other_activations: float
+    """Kept by the forward pass if `activation_checkpointing` were the other way."""
     traced: bool
     """Whether the activations were found by tracing the model, not by a formula for a plain transformer."""
     layers: dict[str, int]
@@ -105,9 +107,12 @@ def measure_size(
         held += 4.0 * max(everything - parameters, 0)
     state, said = probe_optimizer(arguments, model)
     layers = _trained_layers(model)
-    step, traced = _step_bytes(config, shape, model, precision, batch, attention)
+    kept_whole, traced = _step_bytes(config, shape, model, precision, batch, attention, False)
+    recomputed, also = _step_bytes(config, shape, model, precision, batch, attention, True)
+    on = config.training.activation_checkpointing
+    step, other = (recomputed, kept_whole) if on else (kept_whole, recomputed)
     memory = _memory(config, shape, arguments, step, (parameters, trained, held, state), scored_tokens)
-    return Size(parameters, trained, held, state, memory, traced, layers, notes + said)
+    return Size(parameters, trained, held, state, memory, other.kept, traced and also, layers, notes + said)
 
 
 def _memory(
@@ -120,7 +125,7 @@ def _memory(
 ) -> Memory:
     parameters, trained, held, state = counted
     on_cpu = arguments.device.type == "cpu"
-    again = bool(config.data.eval) and not (config.lora and keeps_base(config.lora))
+    again = config.data.holds_out and not (config.lora and keeps_base(config.lora))
     vocabulary = getattr(shape.get_text_config(), "vocab_size", 0)
     return Memory(
         program=resident_memory() + LATER if on_cpu else 0.0,
@@ -137,14 +142,13 @@ def _memory(
 
 
 def _step_bytes(
-    config: RunConfig, shape: Any, model: Any, precision: str, batch: Batch, attention: str
+    config: RunConfig, shape: Any, model: Any, precision: str, batch: Batch, attention: str, checkpointing: bool
 ) -> tuple[StepBytes, bool]:
     """One micro-batch, traced; by the formula for a plain transformer where tracing does not go through."""
     import torch
 
     from eterna.models.tracing import trace_step
 
-    checkpointing = config.training.activation_checkpointing
     amp = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
     try:
         if checkpointing:
@@ -215,7 +219,7 @@ def _held_bytes(config: RunConfig, model: Any, parameters: int, precision: str) 
     return float(parameters * (BYTES[precision] if config.lora else 4))
 
 
-def describe_memory(size: Size) -> str:
+def describe_memory(size: Size, checkpointing: bool) -> str:
     """One line: the peak and what it is made of, in MiB."""
     memory, mebi = size.memory, 2**20
     parts = [
@@ -229,7 +233,8 @@ def describe_memory(size: Size) -> str:
     ]
     made = ", ".join(f"{value / mebi:,.0f} {name}" for name, value in parts if value >= mebi / 2)
     rough = "" if size.traced else ", by a formula for plain transformers"
-    return f"about {memory.peak / mebi:,.0f} MiB at the peak: {made}{rough}"
+    other = f"{size.other_activations / mebi:,.0f} MiB of activations {'without' if checkpointing else 'with'}"
+    return f"about {memory.peak / mebi:,.0f} MiB at the peak: {made}{rough}; {other} activation_checkpointing"
 
 
 def describe_trained(size: Size, config: RunConfig) -> str:

@@ -35,7 +35,8 @@ def find_world(name: str) -> Path:
     file = usable_path(f"{name}/world.yaml")
     if file is None or not file.is_file():
         raise WorldError(
-            f"{shown(name)} is not a world: it holds no world.yaml", fix="name a world's folder, or eterna:biblioteca"
+            f"{shown(name, 200)} is not a world: it holds no world.yaml",
+            fix="name a world's folder, or eterna:biblioteca",
         )
     return file.parent
 
