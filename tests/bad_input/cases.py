@@ -36,8 +36,6 @@ class Case:
     command: str = ""
     without: list[str] = field(default_factory=list)
     only: str = ""
-    pending: str = ""
-    hangs: bool = False
 
     @property
     def kind(self) -> str:
@@ -52,9 +50,7 @@ class Case:
     def words(self) -> list[str]:
         """The command line, in the folder that `lay_out` made."""
         file = self.name if self.kind == "run" else "run.yaml"
-        # What is not refused yet would train: the plan shows as much.
-        refusing = "dry-run" if self.pending else "train"
-        command = self.command or (refusing if self.refused else ACCEPTED_BY[self.kind])
+        command = self.command or ("train" if self.refused else ACCEPTED_BY[self.kind])
         words = [*COMMANDS[command], file]
         if self.kind == "worlds":
             return ["world", "check", "world", *(["--json"] if self.accepted else [])]

@@ -17,17 +17,12 @@ from tests.bad_input.cases import (
     run_here,
 )
 
-APART = [case for case in load_cases() if case.refused and not case.pending][::22]
+APART = [case for case in load_cases() if case.refused][::22]
 
 
 def parameters() -> list[Any]:
-    """The cases; one that is pending must fail until the program does what it says."""
-    return [pytest.param(case, id=f"{case.row}-{case.file}", marks=marks_of(case)) for case in load_cases()]
-
-
-def marks_of(case: Case) -> list[Any]:
-    """None for a case that holds."""
-    return [pytest.mark.xfail(reason=case.pending, strict=True, run=not case.hangs)] if case.pending else []
+    """The cases, named by row and file."""
+    return [pytest.param(case, id=f"{case.row}-{case.file}") for case in load_cases()]
 
 
 @pytest.fixture
