@@ -6,10 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
-from eterna.config import Columns, Source
-from eterna.data import RawExample, read_source
+from eterna.config import Columns, DataSection, Source
+from eterna.data import RawExample, read_source, read_sources
+from eterna.data.sources import distinct_labels
 from eterna.errors import DataError, UserError
 
 GOOD = {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}]}
@@ -127,3 +130,36 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path, raw: bytes, expected:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such file"):
         read(tmp_path / "nothing.jsonl")
+
+
+def test_files_of_one_name_in_two_folders_share_no_ids_and_no_groups(tmp_path: Path) -> None:
+    sources = []
+    for folder in ("en", "es"):
+        (tmp_path / folder).mkdir()
+        write(tmp_path / folder, GOOD).rename(tmp_path / folder / "valid.jsonl")
+        (tmp_path / folder / "tale.txt").write_text(f"A tale in {folder}.", encoding="utf-8")
+        (tmp_path / folder / "book.txt").write_text(
+            "CHAPTER I\n\nIt began.\n\nCHAPTER II\n\nIt ended.\n", encoding="utf-8"
+        )
+        pyarrow.parquet.write_table(pyarrow.table({"text": ["a"]}), tmp_path / folder / "rows.parquet")
+        sources += [{"path": str(tmp_path / folder / name)} for name in ("valid.jsonl", "tale.txt", "rows.parquet")]
+        sources.append({"path": str(tmp_path / folder / "book.txt"), "format": "book"})
+    found = read_sources(DataSection.model_validate({"train": sources}), None)
+    examples = [example for source in found for example in source.content.examples]
+    assert len({example.id for example in examples}) == len(examples)
+    groups = [{example.group for example in source.content.examples} for source in found]
+    assert sum(map(len, groups)) == len(set.union(*groups))
+    assert examples[0].id == "en/valid.jsonl:1"
+
+
+@pytest.mark.parametrize(
+    ("paths", "labels"),
+    [
+        (["a/x.jsonl", "b/y.jsonl"], ["x.jsonl", "y.jsonl"]),
+        (["r/en/x.jsonl", "r/es/x.jsonl", "q/y.jsonl"], ["en/x.jsonl", "es/x.jsonl", "y.jsonl"]),
+        (["1/en/x.jsonl", "2/en/x.jsonl", "x.jsonl"], ["1/en/x.jsonl", "2/en/x.jsonl", "x.jsonl"]),
+        (["x.jsonl", "./x.jsonl"], ["x.jsonl", "x.jsonl"]),
+    ],
+)
+def test_a_file_is_called_by_the_shortest_path_that_tells_it_apart(paths: list[str], labels: list[str]) -> None:
+    assert list(distinct_labels(paths).values()) == labels

@@ -12,7 +12,7 @@ from eterna.data.examples import RawExample
 from eterna.data.fitting import SourceReport, fit
 from eterna.data.items import Item, choose_items
 from eterna.data.rendering import suit_template
-from eterna.data.sources import SourceContent, read_source, source_name
+from eterna.data.sources import SourceContent, distinct_labels, read_source, source_name
 from eterna.errors import DataError, Problem
 from eterna.text import name_hint, shown
 from eterna.world import World
@@ -70,12 +70,13 @@ class ReadSource:
 def read_sources(data: DataSection, world: World | None, parts: Sequence[str] = ("train", "eval")) -> list[ReadSource]:
     """Read all sources of `parts`; needs no model. Raises DataError listing every problem of a source."""
     found: list[ReadSource] = []
+    labels = distinct_labels(source.path for part in ("train", "eval") for source in getattr(data, part) if source.path)
     for part in parts:
         for source in getattr(data, part):
             name = source_name(source, SPLITS[part])
             if any((one.part, one.name) == (part, name) for one in found):
                 raise DataError(f"the source {name} stands twice in data.{part}", fix="use weight: 2")
-            content = read_source(source, data.columns, world, SPLITS[part], data.skip_bad)
+            content = read_source(source, data.columns, world, SPLITS[part], data.skip_bad, labels.get(source.path, ""))
             found.append(ReadSource(part, name, source.weight, content, bool(source.world)))
     return found
 

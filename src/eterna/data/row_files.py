@@ -22,23 +22,25 @@ from eterna.text import plural, shown
 Row = tuple[Place, str, dict[str, Any] | Problem]  # where it stands, its own name, what it holds
 
 
-def read_row_file(path: Path, weight: str) -> Iterator[Row]:
+def read_row_file(path: Path, weight: str, label: str = "") -> Iterator[Row]:
     """The rows of one file, by its suffix; anything unknown is read as .jsonl.
 
-    weight: the column that holds a number, for files whose cells are text.
+    weight: the column that holds a number, for files whose cells are text. label: what rows are called after, where
+    the file's own name does not tell it from another.
     """
     check_kind(path)
     suffix = path.suffix.lower()
+    label = label or path.name
     if suffix in SEPARATORS:
-        return _csv_rows(path, SEPARATORS[suffix], weight)
-    return READERS.get(suffix, _json_lines)(path)
+        return _csv_rows(path, label, SEPARATORS[suffix], weight)
+    return READERS.get(suffix, _json_lines)(path, label)
 
 
-def _json_lines(path: Path) -> Iterator[Row]:
+def _json_lines(path: Path, label: str) -> Iterator[Row]:
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         if line.strip():
             place = Place(str(path), number)
-            yield place, f"{path.name}:{number}", _bad(parse_json_object(line, place), line)
+            yield place, f"{label}:{number}", _bad(parse_json_object(line, place), line)
 
 
 def _bad(row: dict[str, Any] | Problem, raw: str) -> dict[str, Any] | Problem:
@@ -49,7 +51,7 @@ _BLANK = re.compile(r"[ \t\r\n]*")
 _LENIENT = json.JSONDecoder(strict=False, parse_int=str, parse_float=str)
 
 
-def _json_array(path: Path) -> Iterator[Row]:
+def _json_array(path: Path, label: str) -> Iterator[Row]:
     """The elements of one array. An element is found leniently, so that reading can go on after a bad one, and then
     checked by the same rules as a line of a .jsonl file."""
     text = read_text(path)
@@ -67,7 +69,7 @@ def _json_array(path: Path) -> Iterator[Row]:
         place = Place(f"{path} (element {number})", line)
         end = _element_end(text, at, place)
         raw = text[at:end]
-        yield place, f"{path.name}:{number}", _bad(parse_json_object(raw, place), raw)
+        yield place, f"{label}:{number}", _bad(parse_json_object(raw, place), raw)
         at = _after_blank(text, end)
         sign, at = text[at : at + 1], _after_blank(text, at + 1)
         closed = sign == "]"
@@ -96,11 +98,11 @@ def _element_end(text: str, at: int, place: Place) -> int:
 
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
-READERS: dict[str, Callable[[Path], Iterator[Row]]] = {".jsonl": _json_lines, ".json": _json_array}
+READERS: dict[str, Callable[[Path, str], Iterator[Row]]] = {".jsonl": _json_lines, ".json": _json_array}
 QUOTED = "put a text that holds a comma, a quotation mark or a line break between quotation marks"
 
 
-def _csv_rows(path: Path, separator: str, weight: str) -> Iterator[Row]:
+def _csv_rows(path: Path, label: str, separator: str, weight: str) -> Iterator[Row]:
     """Rows as column -> text, without the empty cells. A row's line is where it begins; blank rows are passed over."""
     csv.field_size_limit(MAX_LINE_BYTES)
     text = read_text(path)
@@ -121,7 +123,7 @@ def _csv_rows(path: Path, separator: str, weight: str) -> Iterator[Row]:
                 row: dict[str, Any] | Problem = BadRow(what, place, QUOTED, separator.join(cells))
             else:
                 row = _with_number(dict(zip(header, cells, strict=True)), weight)
-            yield place, f"{path.name}:{place.line}", row
+            yield place, f"{label}:{place.line}", row
     except csv.Error as error:
         raise DataError(f"not valid CSV: {error}", Place(str(path), begin), QUOTED) from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,14 +45,32 @@ def source_name(source: Source, split: Split) -> str:
     return f"world: {source.world}" + (f" ({source.split or split}{voice})" if source.world == "examples" else voice)
 
 
+def distinct_labels(paths: Iterable[str]) -> dict[str, str]:
+    """Each path to its shortest ending, of whole parts, that no other of them has: `valid.jsonl`, or `en/valid.jsonl`
+    beside `es/valid.jsonl`. So the names of rows do not depend on where a folder lies."""
+    parts = {path: Path(path).parts for path in paths}
+    depth = dict.fromkeys(parts, 1)
+    while True:
+        labels = {path: "/".join(parts[path][-depth[path] :]) for path in parts}
+        shared = {label for label, count in Counter(labels.values()).items() if count > 1}
+        longer = [path for path, label in labels.items() if label in shared and depth[path] < len(parts[path])]
+        if not longer:
+            return labels
+        for path in longer:
+            depth[path] += 1
+
+
 def read_source(
-    source: Source, columns: Columns, world: World | None, split: Split, skip_bad: bool = False
+    source: Source, columns: Columns, world: World | None, split: Split, skip_bad: bool = False, label: str = ""
 ) -> SourceContent:
     """All examples of one source, in its own order. `split` is used where the source names none.
+
+    label: what examples without an id of their own are called after; the file's name where it is empty.
 
     Raises DataError listing every wrong line or row; `skip_bad` leaves those out and keeps them aside instead.
     """
     columns = source.columns or columns
+    label = label or Path(source.path or "").name
     skipped: list[SkippedRow] | None = [] if skip_bad else None
     if source.world:
         assert world is not None, "the config check demands a world"
@@ -59,15 +78,18 @@ def read_source(
         found = _world_examples(world, source, split) if source.world == "examples" else _world_books(world, source)
         content = SourceContent(list(found), world.sha256)
     elif source.format == "book":
-        content = _book(Path(source.path or ""), source)
+        content = _book(Path(source.path or ""), source, label)
     elif is_table(source.path or ""):
         table = open_table(source, split)
         content = SourceContent(
-            list(_examples(table.rows(), source.format, columns, skipped)), table.sha256, table.commit, skipped or []
+            list(_examples(table.rows(label), source.format, columns, skipped)),
+            table.sha256,
+            table.commit,
+            skipped or [],
         )
     else:
         path = Path(source.path or "")
-        examples = list(_file_examples(path, source, columns, skipped))
+        examples = list(_file_examples(path, label, source, columns, skipped))
         content = SourceContent(examples, sha256_of(path), skipped=skipped or [])
     if not content.examples:
         problems = [one.problem for one in content.skipped]
@@ -76,20 +98,21 @@ def read_source(
     return content
 
 
-def _book(path: Path, source: Source) -> SourceContent:
+def _book(path: Path, source: Source, label: str) -> SourceContent:
     if source.split:
         raise DataError(f"{path} has no splits", fix="remove split")
     if path.suffix not in (".txt", ".md"):
         raise DataError(f"{path} is no plain text, which format: book reads", fix="use a .txt or .md file")
     book = read_book(path)
+    name = label.removesuffix(path.suffix)
     examples = [
         RawExample(
-            f"{path.name}:{scene.name}",
+            f"{label}:{scene.name}",
             Place(str(path), scene.line),
             text=scene.text,
             title=f"{book.title}: {scene.heading}" if scene.heading else book.title,
-            group=f"{path.name}:{scene.chapter}",
-            scene=Scene(voice=path.stem, language=book.language, book=path.stem),
+            group=f"{label}:{scene.chapter}",
+            scene=Scene(voice=name, language=book.language, book=name),
         )
         for scene in book.scenes
     ]
@@ -97,14 +120,15 @@ def _book(path: Path, source: Source) -> SourceContent:
 
 
 def _file_examples(
-    path: Path, source: Source, columns: Columns, skipped: list[SkippedRow] | None
+    path: Path, label: str, source: Source, columns: Columns, skipped: list[SkippedRow] | None
 ) -> Iterator[RawExample]:
     if source.split:
         raise DataError(f"{path} has no splits", fix="remove split, or save it as .parquet")
     if path.suffix == ".txt" and source.format in ("auto", "text"):
-        yield RawExample(path.name, Place(str(path), 1), text=_text_file(path), title=path.stem, group=path.stem)
+        name = label.removesuffix(path.suffix)
+        yield RawExample(label, Place(str(path), 1), text=_text_file(path), title=name, group=name)
     else:
-        yield from _examples(read_row_file(path, columns.weight), source.format, columns, skipped)
+        yield from _examples(read_row_file(path, columns.weight, label), source.format, columns, skipped)
 
 
 def _text_file(path: Path) -> str:

@@ -39,13 +39,17 @@ class Table:
     commit: str | None = None
     """Of a Hub data set."""
 
-    def rows(self) -> Iterator[tuple[Place, str, dict[str, Any]]]:
-        """Each row with its place and its own name; empty cells are left out."""
+    def rows(self, label: str = "") -> Iterator[tuple[Place, str, dict[str, Any]]]:
+        """Each row with its place and its own name; empty cells are left out.
+
+        label: what rows are called after, where the last part of the path does not tell it from another.
+        """
         for name, before, dataset in self.pieces:
+            own = f"{Path(label).parent}/{Path(name).name}" if "/" in label else Path(name).name
             number = before
             try:
                 for number, row in enumerate(dataset, start=before + 1):
-                    yield Place(f"{name}: row {number}"), f"{Path(name).name}:{number}", _without_nulls(row)
+                    yield Place(f"{name}: row {number}"), f"{own}:{number}", _without_nulls(row)
             except UnicodeDecodeError as error:
                 message, place = f"bytes that are not UTF-8: {shown(error.object)}", Place(f"{name}: row {number + 1}")
                 raise DataError(message, place, "write the column as UTF-8 text") from error
