@@ -169,9 +169,22 @@ class _Training:
             self.plan.data.weights,
             self._evaluate if config.data.holds_out else None,
             callbacks=[recorder, self.progress, interrupt, *self._early_stopping()],
+            fast=self._fast_path(),
         )
         recorder.meter = lambda: (trainer.training_clock(), trainer.tokens_seen)
         return trainer
+
+    def _fast_path(self) -> Any:
+        """The fast path where it is asked for and possible; why not is said."""
+        from eterna.training import fast_path_of
+
+        if self.config.training.fast_path == "off":
+            return None
+        found = fast_path_of(self.model, self.plan.arguments)
+        if isinstance(found, str):
+            self.say(f"the plain path is taken, not the fast one: {found}")
+            return None
+        return found
 
     def _saved(self, step: int) -> str:
         """What an interrupted run can go on from: a signal after the last step comes too late for a checkpoint."""

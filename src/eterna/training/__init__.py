@@ -3,6 +3,7 @@
 from eterna.training.arguments import build_arguments
 from eterna.training.interrupt import Interrupt
 from eterna.training.loss import weighted_loss_sum
+from eterna.training.micro_batches import fast_path_of
 from eterna.training.optimizer import probe_optimizer
 from eterna.training.progress import Progress
 from eterna.training.recording import Recorder, tokens_at
@@ -16,6 +17,7 @@ __all__ = [
     "Recorder",
     "build_arguments",
     "describe_schedule",
+    "fast_path_of",
     "plan_schedule",
     "probe_optimizer",
     "thin_schedule",

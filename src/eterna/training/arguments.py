@@ -101,7 +101,7 @@ def _values(training: TrainingSection, precision: str, has_eval: bool) -> dict[s
     values = {name: value for name, value in training.model_dump(exclude_none=True).items() if name not in ANSWERS}
     if values["eval_strategy"] == "auto":
         values["eval_strategy"] = "steps" if has_eval else "no"
-    del values["precision"]
+    del values["precision"], values["fast_path"]
     values["bf16"], values["fp16"] = precision == "bf16", precision == "fp16"
     if not torch.cuda.is_available():
         values.setdefault("use_cpu", True)

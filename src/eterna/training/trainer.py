@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -20,8 +21,10 @@ from transformers import (
 from eterna.data import Encoded
 from eterna.data.batches import Collator, TokenizedExamples
 from eterna.errors import TrainingFailedError, UserError
+from eterna.fast import FastPath
 from eterna.training.lengths import BalancedBatches, group_by_length
 from eterna.training.loss import weight_and_token_sum, weighted_loss_sum
+from eterna.training.micro_batches import CPU_TOKENS, without_padding
 from eterna.training.order import EpochOrder
 
 Evaluate = Callable[[Any, int], dict[str, float]]
@@ -43,6 +46,7 @@ class EternaTrainer(Trainer):  # type: ignore[misc]
         weights: Sequence[float],
         evaluate: Evaluate | None,
         callbacks: Sequence[TrainerCallback] = (),
+        fast: FastPath | None = None,
     ) -> None:
         seed = arguments.seed if arguments.data_seed is None else arguments.data_seed
         self.lengths = [len(example.ids) for example in examples]
@@ -54,6 +58,7 @@ class EternaTrainer(Trainer):  # type: ignore[misc]
         }
         chosen = arrange.get(arguments.train_sampling_strategy, list)
         self.order = EpochOrder([example.id for example in examples], weights, seed, share, drops, chosen)
+        self.fast = fast
         self.tokens_seen = 0
         self._tokens_before = 0
         self._evaluate_with = evaluate
@@ -118,28 +123,55 @@ class EternaTrainer(Trainer):  # type: ignore[misc]
         if self.args.world_size > 1:
             sums = self.accelerator.reduce(sums, reduction="sum")
         self.tokens_seen += int(sums[1])
+        if self.fast:
+            batches = without_padding(batches, self._token_budget(device))
         return batches, sums[0].to(torch.float32)
+
+    def _token_budget(self, device: torch.device) -> int:
+        """Tokens of a micro-batch without padding: no more than the padded one of the longest examples would hold."""
+        longest = max(self.lengths)
+        most: int = self.args.train_batch_size * longest
+        return most if device.type != "cpu" else min(most, max(CPU_TOKENS, longest))
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """Weighted loss of one micro-batch as its share of the step; DDP's averaging over processes is undone."""
-        inputs = dict(inputs)
-        labels, weights = inputs.pop("labels"), inputs.pop("loss_weights")
-        outputs = model(**inputs)
-        total = weighted_loss_sum(outputs.logits, labels, weights, self.args.label_smoothing_factor)
+        inputs, smoothing = dict(inputs), self.args.label_smoothing_factor
+        if "segments" in inputs:
+            outputs = model(**inputs, smoothing=smoothing)
+            total = outputs.loss
+        else:
+            labels, weights = inputs.pop("labels"), inputs.pop("loss_weights")
+            outputs = model(**inputs)
+            total = weighted_loss_sum(outputs.logits, labels, weights, smoothing)
         loss = total * self.args.world_size / num_items_in_batch.clamp(min=1e-12)
         return (loss, outputs) if return_outputs else loss
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
         """One micro-batch. Raises TrainingFailedError at a loss that is no number, before a weight is touched."""
-        loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
+        parts = inputs.pop("parts", None)
+        loss: torch.Tensor
+        if parts is None:
+            loss = super().training_step(model, inputs, num_items_in_batch)
+        else:
+            loss = self._without_padding(model, parts, num_items_in_batch)
         if not torch.isfinite(loss):
             raise TrainingFailedError(
                 f"the loss became {loss.item()} in step {self.state.global_step + 1}; the weights are those of step"
                 f" {self.state.global_step}. Lower training.learning_rate, or look at the data of this step."
             )
         return loss
+
+    def _without_padding(self, model: Any, parts: list[dict[str, Any]], num_items_in_batch: Any) -> torch.Tensor:
+        """The loss of a whole step, a part at a time; processes share their gradients after the last."""
+        assert self.fast is not None
+        total = torch.zeros((), device=self.args.device)
+        with self.fast.lent():
+            for left, part in zip(range(len(parts) - 1, -1, -1), parts, strict=True):
+                with self.accelerator.no_sync(model) if left else nullcontext():
+                    total += super().training_step(model, part, num_items_in_batch)
+        return total
 
     def evaluate(self, *arguments: Any, **settings: Any) -> dict[str, float]:
         """Run Eterna's evaluation. Returns its figures named eval_*; torch's random state is left as it was.

@@ -1,0 +1,135 @@
+"""Which models take the fast path, and how their modules are lent its functions while a step is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from eterna.fast.layers import gpt2_layer, llama_layer, norm_of
+from eterna.fast.loss import labelled_loss
+from eterna.fast.rows import KINDS, add_norm
+from eterna.fast.segments import Segments
+
+LLAMA_LIKE = {"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "GemmaForCausalLM"}
+KNOWN = {*LLAMA_LIKE, "GPT2LMHeadModel"}
+
+
+def inner_model(model: Any) -> Any:
+    """transformers' model inside PEFT's."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def why_not(model: Any) -> str | None:
+    """Why a model, PEFT's or plain, has to take the plain path; None where it takes the fast one."""
+    model = inner_model(model)
+    name, config = type(model).__name__, model.config
+    if name not in KNOWN or not type(model).__module__.startswith("transformers."):
+        return f"{name} is none of the architectures it knows ({', '.join(sorted(KNOWN))})"
+    if name == "GPT2LMHeadModel":
+        odd = [key for key in ("scale_attn_by_inverse_layer_idx", "reorder_and_upcast_attn", "add_cross_attention")
+               if getattr(config, key, False)]  # fmt: skip
+        if not config.scale_attn_weights or odd or KINDS.get(config.activation_function) != 1:
+            return "this GPT-2 has an attention or an activation that it does not know"
+        norms = [norm for block in model.transformer.h for norm in (block.ln_1, block.ln_2)]
+        return None if all(type(norm) is nn.LayerNorm for norm in norms) else ADAPTED_NORM
+    activation = _activation(model)
+    if activation not in KINDS:
+        return f"it does not know the activation {activation}"
+    norms = [norm for layer in model.model.layers for norm in (layer.input_layernorm, layer.post_attention_layernorm)]
+    return None if all(type(norm).__name__.endswith("RMSNorm") for norm in [*norms, model.model.norm]) else ADAPTED_NORM
+
+
+ADAPTED_NORM = "its norms are wrapped (lora.modules_to_save)"
+
+
+def _activation(model: Any) -> str:
+    config = model.config
+    return str(getattr(config, "hidden_activation", None) or getattr(config, "hidden_act", ""))
+
+
+class FastPath:
+    """Computes the loss of sequences laid one after another, by a model's own modules."""
+
+    def __init__(self, model: Any, dtype: torch.dtype) -> None:
+        """model: PEFT's or plain, of a known architecture. dtype: of activations and matrix products."""
+        self.model = inner_model(model)
+        self.dtype = dtype
+
+    @contextmanager
+    def lent(self) -> Iterator[None]:
+        """While this lasts, forward and backward of the model are the fast ones.
+
+        The model is then called with input_ids and position_ids (1, T), segments, and keep, targets and weights (N,):
+        the positions whose next token is learnt, that token, its loss weight; smoothing. It answers with `loss`.
+        """
+        before = {}
+        for module, forward in self._replacements().items():
+            before[module] = module.__dict__.get("forward")
+            module.__dict__["forward"] = forward
+        try:
+            yield
+        finally:
+            for module, forward in before.items():
+                del module.__dict__["forward"]
+                if forward is not None:
+                    module.__dict__["forward"] = forward
+
+    def _replacements(self) -> dict[nn.Module, Callable[..., Any]]:
+        model = self.model
+        if type(model).__name__ == "GPT2LMHeadModel":
+            body = model.transformer
+            tables, layers = [body.wte, body.wpe], body.h
+        else:
+            body = model.model
+            tables, layers = [body.embed_tokens], body.layers
+        found: dict[nn.Module, Callable[..., Any]] = {table: _in_float(table.forward) for table in tables}
+        found |= {layer: self._layer(layer) for layer in layers}
+        if body is not getattr(model, "transformer", None):
+            found[body.norm] = self._final_norm(body.norm)
+        found[model] = self._whole(body)
+        return found
+
+    def _layer(self, layer: Any) -> Callable[..., Tensor]:
+        gpt2 = hasattr(layer, "attn")
+        activation = "" if gpt2 else _activation(self.model)
+
+        def forward(hidden_states: Tensor, *_: Any, segments: Segments, **rest: Any) -> Tensor:
+            h = hidden_states[0]
+            if gpt2:
+                return gpt2_layer(layer, h, segments, self.dtype)[None]
+            cos, sin = (table[0].contiguous() for table in rest["position_embeddings"])
+            return llama_layer(layer, h, (cos, sin), segments, self.dtype, activation)[None]
+
+        return forward
+
+    def _final_norm(self, norm: nn.Module) -> Callable[[Tensor], Tensor]:
+        return lambda hidden_states: add_norm(hidden_states[0], None, *norm_of(norm), self.dtype)[1][None]
+
+    def _whole(self, body: Any) -> Callable[..., Any]:
+        def forward(
+            input_ids: Tensor, position_ids: Tensor, segments: Segments, keep: Tensor, targets: Tensor,
+            weights: Tensor, smoothing: float = 0.0, **_: Any,
+        ) -> Any:  # fmt: skip
+            from transformers.modeling_outputs import CausalLMOutputWithPast
+
+            with torch.autocast(input_ids.device.type, enabled=False):
+                # A mask of four dimensions is handed on as it is; the layers here do not look at it.
+                mask = input_ids.new_zeros((1, 1, 1, 1))
+                outputs = body(
+                    input_ids=input_ids, attention_mask=mask, position_ids=position_ids, use_cache=False,
+                    segments=segments,
+                )  # fmt: skip
+                hidden = outputs.last_hidden_state[0].to(self.dtype)
+                head = self.model.get_output_embeddings()
+                loss = labelled_loss(hidden.index_select(0, keep), head, targets, weights, smoothing)
+            return CausalLMOutputWithPast(loss=loss)
+
+        return forward
+
+
+def _in_float(forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    return lambda ids: forward(ids).float()

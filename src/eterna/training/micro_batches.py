@@ -1,0 +1,93 @@
+"""The examples of one optimizer step as micro-batches without padding, each filled up to a number of tokens.
+
+Legend: T tokens of a micro-batch, N tokens whose loss counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from eterna.fast import FastPath, Segments, why_not
+from eterna.fast.segments import rounded
+
+CPU_TOKENS = 1024
+"""A micro-batch on a CPU: large enough for the matrix products, small enough for the caches."""
+COUNTED = ("input_ids", "attention_mask")  # what Trainer counts tokens by
+
+
+def fast_path_of(model: Any, arguments: Any) -> FastPath | str:
+    """The fast path for a model under these TrainingArguments, or why it has to take the plain one."""
+    hindrances = {
+        "training.torch_compile": arguments.torch_compile,
+        "training.neftune_noise_alpha": arguments.neftune_noise_alpha,
+        "training.use_liger_kernel": arguments.use_liger_kernel,
+        "FSDP": getattr(arguments, "fsdp", None),
+        "DeepSpeed": arguments.deepspeed,
+        "several GPUs in one process": arguments.n_gpu > 1,
+    }
+    if found := next((name for name, value in hindrances.items() if value), None):
+        return f"it does not go with {found}"
+    if reason := why_not(model):
+        return reason
+    asked = torch.bfloat16 if arguments.bf16 else torch.float16 if arguments.fp16 else None
+    return FastPath(model, asked or model.dtype)
+
+
+def fill(lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Which examples go into one micro-batch: the longest first, each into the first where it fits.
+
+    None holds more than `budget` tokens, unless a single example does. The order is a function of the lengths alone.
+    """
+    batches: list[list[int]] = []
+    room: list[int] = []
+    for place in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
+        where = next((number for number, left in enumerate(room) if lengths[place] <= left), len(room))
+        if where == len(room):
+            batches.append([])
+            room.append(budget)
+        batches[where].append(place)
+        room[where] -= lengths[place]
+    return batches
+
+
+def without_padding(batches: Sequence[dict[str, Tensor]], budget: int) -> list[dict[str, Any]]:
+    """The micro-batches of one optimizer step, laid out anew: the last of them holds all `parts`, the others none.
+
+    Examples without a token that counts add nothing to the loss and are left out; one part there is always.
+    """
+    rows = [
+        (ids[:length], weights[:length])
+        for batch in batches
+        for ids, weights, length in zip(
+            batch["input_ids"], batch["loss_weights"], batch["attention_mask"].sum(1).tolist(), strict=True
+        )
+        if weights[1:length].any()
+    ]
+    parts = [_part([rows[place] for place in places]) for places in fill([len(ids) for ids, _ in rows], budget)]
+    parts = parts or [_part([(batches[0]["input_ids"][0, :1], torch.zeros(1))])]
+    kept = [{name: batch[name] for name in COUNTED} for batch in batches]
+    return [{**batch, "parts": parts if number == len(kept) else []} for number, batch in enumerate(kept, start=1)]
+
+
+def _part(rows: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Any]:
+    """What FastPath's model is called with."""
+    lengths = tuple(len(ids) for ids, _ in rows)
+    filler = rounded(sum(lengths)) - sum(lengths)
+    ids = torch.cat([*(ids for ids, _ in rows), rows[0][0][:1].expand(filler)])  # (T,)
+    positions = torch.cat([*(torch.arange(length) for length in lengths), torch.arange(filler)])
+    segments = Segments(lengths)
+    counts = torch.cat([*(weights for _, weights in rows), torch.zeros(filler)])
+    counts[segments.starts[:-1]] = 0.0
+    (at,) = (counts > 0).nonzero(as_tuple=True)  # (N,)
+    return {
+        "input_ids": ids[None],
+        "position_ids": positions[None],
+        "segments": segments,
+        "keep": at - 1,
+        "targets": ids[at],
+        "weights": counts[at],
+    }

@@ -1,0 +1,192 @@
+"""The fast path computes what plain transformers computes, in float64 on the same examples."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from tests.fast.models import MODELS, errors, examples, fast_loss, gradients, make, plain_loss, whole_error
+from torch import Tensor, nn
+
+from eterna.fast import rows as fast_rows
+from eterna.fast import why_not
+from eterna.fast.rows import Mask
+
+
+@pytest.fixture(params=["kernels", "torch"])
+def by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both ways: the kernels, and torch's operations where there are none."""
+    if request.param == "torch":
+        monkeypatch.setenv("ETERNA_KERNELS", "off")
+    return str(request.param)
+
+
+def reference(model: Any, smoothing: float = 0.0) -> tuple[float, dict[str, Tensor]]:
+    exact = copy.deepcopy(model).double()
+    loss = plain_loss(exact, examples(), smoothing)
+    loss.backward()
+    return loss.item(), gradients(exact)
+
+
+@pytest.mark.parametrize("lora", [True, False], ids=["lora", "full"])
+@pytest.mark.parametrize("name", MODELS)
+def test_in_float32_loss_and_gradients_are_those_of_plain_transformers(name: str, lora: bool, by: str) -> None:
+    model = make(name, lora)
+    assert why_not(model) is None
+    loss, exact = reference(model)
+    assert fast_loss(model, torch.float32, examples()).item() == pytest.approx(loss, rel=1e-6)
+    assert max(errors(gradients(model), exact).values()) <= 1e-5
+
+
+@pytest.mark.parametrize("lora", [True, False], ids=["lora", "full"])
+@pytest.mark.parametrize("name", MODELS)
+def test_in_bfloat16_the_error_is_no_larger_than_that_of_autocast(name: str, lora: bool, by: str) -> None:
+    model = make(name, lora)
+    loss, exact = reference(model)
+    autocast = copy.deepcopy(model)
+    with torch.autocast("cpu", torch.bfloat16):
+        plain_loss(autocast, examples()).backward()
+    assert fast_loss(model, torch.bfloat16, examples()).item() == pytest.approx(loss, rel=1e-4)
+    assert whole_error(gradients(model), exact) <= whole_error(gradients(autocast), exact)
+
+
+def test_a_base_held_in_bfloat16_gives_what_autocast_gives(by: str) -> None:
+    """The weights are rounded once in both: here when they are held, there whenever they are used."""
+    model = make("llama", lora=True)
+    loss, exact = reference(model)
+    for parameter in model.parameters():
+        if not parameter.requires_grad:
+            parameter.data = parameter.data.bfloat16()
+    assert fast_loss(model, torch.bfloat16, examples()).item() == pytest.approx(loss, rel=1e-4)
+    assert whole_error(gradients(model), exact) < 0.01
+
+
+def test_label_smoothing_is_torchs(by: str) -> None:
+    model = make("llama", lora=False)
+    loss, exact = reference(model, smoothing=0.1)
+    assert fast_loss(model, torch.float32, examples(), smoothing=0.1).item() == pytest.approx(loss, rel=1e-6)
+    assert max(errors(gradients(model), exact).values()) <= 1e-5
+
+
+def test_recomputed_activations_change_nothing(by: str) -> None:
+    model, other = (make("llama", lora=True, dropout=0.3) for _ in range(2))
+    other.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    for one in (model, other):
+        one.train()
+        torch.manual_seed(3)
+        fast_loss(one, torch.float32, examples())
+    assert max(errors(gradients(other), gradients(model)).values()) == 0.0
+
+
+class Replayed(nn.Module):
+    """Takes, in the place of a dropout, the elements that the fast path took."""
+
+    def __init__(self, kept: Tensor) -> None:
+        super().__init__()
+        self.kept = kept
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.kept[: x.shape[1]].to(x.dtype)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_with_dropout_the_gradients_are_those_of_the_same_masks(
+    by: str, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Recorded in the fast path, replayed in plain transformers on one sequence."""
+    masks: list[Mask] = []
+    drawn = Mask.__init__
+
+    def recorded(self: Mask, x: Tensor, dropped: float) -> None:
+        drawn(self, x, dropped)
+        masks.append(self)
+        self.shape = x.shape  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(fast_rows.Mask, "__init__", recorded)
+    model = make("llama", lora=True, dropout=share)
+    model.train()
+    data = examples((45,))
+    loss = fast_loss(model, torch.float32, data).item()
+    exact = copy.deepcopy(model).double()
+    exact.zero_grad()
+    layers = [module for module in exact.modules() if hasattr(module, "lora_dropout")]
+    assert len(layers) == len(masks) == 9
+    for layer, mask in zip(layers, masks, strict=True):
+        kept = mask.apply(torch.ones(mask.shape))  # type: ignore[attr-defined]
+        assert kept.unique().tolist() == pytest.approx([0.0, 1 / (1 - share)])
+        layer.lora_dropout["default"] = Replayed(kept.double())
+    again = plain_loss(exact, data)
+    again.backward()
+    assert loss == pytest.approx(again.item(), rel=1e-6)
+    assert max(errors(gradients(model), gradients(exact)).values()) <= 1e-5
+
+
+def test_dropout_of_gpt2_and_of_attention_is_repeated_on_the_way_back(by: str) -> None:
+    """Against a difference quotient, as the masks of probabilities have no place in plain transformers."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(0)
+    config = GPT2Config(n_embd=16, n_layer=2, n_head=2, vocab_size=333, n_positions=64)
+    assert config.attn_pdrop == config.resid_pdrop == 0.1
+    model = GPT2LMHeadModel(config).train()
+    weight = model.transformer.h[0].attn.c_attn.weight
+    way = torch.randn(weight.shape, generator=torch.Generator().manual_seed(1))
+    losses = []
+    for step in (-1e-2, 1e-2):
+        weight.data.add_(way, alpha=step)
+        torch.manual_seed(9)
+        losses.append(fast_loss(model, torch.float32, examples((20, 31))).item())
+        weight.data.add_(way, alpha=-step)
+    model.zero_grad()
+    torch.manual_seed(9)
+    fast_loss(model, torch.float32, examples((20, 31)))
+    slope = float((weight.grad * way).sum())
+    assert (losses[1] - losses[0]) / 2e-2 == pytest.approx(slope, rel=0.02)
+
+
+def test_no_sequence_sees_its_neighbours(by: str) -> None:
+    model = make("llama", lora=False)
+    alone = fast_loss(model, torch.float32, examples()[:1]).item()
+    before = gradients(model)
+    model.zero_grad()
+    data = examples()
+    others = [replace(one, weights=(*([0.0] * (len(one.ids) - 1)), 1e-30)) for one in data[1:]]
+    assert fast_loss(model, torch.float32, [data[0], *others]).item() == pytest.approx(alone, rel=1e-6)
+    assert max(errors(gradients(model), before).values()) <= 1e-5
+
+
+def test_afterwards_the_model_computes_as_before() -> None:
+    model = make("llama", lora=True).eval()
+    ids = torch.tensor([[5, 6, 7]])
+    with torch.no_grad():
+        before = model(input_ids=ids).logits
+    fast_loss(model, torch.float32, examples())
+    assert not [module for module in model.modules() if "forward" in vars(module)]
+    with torch.no_grad():
+        assert torch.equal(model(input_ids=ids).logits, before)
+
+
+def test_what_it_does_not_know_takes_the_plain_path() -> None:
+    from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+
+    shape = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+    model = GPTNeoXForCausalLM(GPTNeoXConfig(**shape, vocab_size=50))
+    assert "GPTNeoXForCausalLM is none of the architectures it knows" in str(why_not(model))
+
+
+def test_layers_of_another_kind_are_called_as_they_are(by: str) -> None:
+    """DoRA: PEFT's own module computes it, inside the fast path."""
+    from eterna.config import LoraSection
+    from eterna.models import add_lora
+
+    torch.manual_seed(0)
+    section = LoraSection(r=4, target_modules=["q_proj", "up_proj"], lora_dropout=0.0, use_dora=True)
+    model = add_lora(MODELS["llama"](), section, seed=0)
+    loss, exact = reference(model)
+    assert fast_loss(model, torch.float32, examples()).item() == pytest.approx(loss, rel=1e-6)
+    found = gradients(model)
+    live = {name: one for name, one in exact.items() if float(one.norm()) > 0}
+    assert max(errors({name: found[name] for name in live}, live).values()) <= 1e-5
