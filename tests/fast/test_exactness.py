@@ -11,8 +11,8 @@ import torch
 from tests.fast.models import MODELS, errors, examples, fast_loss, gradients, make, plain_loss, whole_error
 from torch import Tensor, nn
 
+from eterna.fast import path, why_not
 from eterna.fast import rows as fast_rows
-from eterna.fast import why_not
 from eterna.fast.rows import Mask
 
 
@@ -71,13 +71,19 @@ def test_label_smoothing_is_torchs(by: str) -> None:
     assert max(errors(gradients(model), exact).values()) <= 1e-5
 
 
-def test_recomputed_activations_change_nothing(by: str) -> None:
-    model, other = (make("llama", lora=True, dropout=0.3) for _ in range(2))
+@pytest.mark.parametrize("name", ["llama", "gpt2"])
+def test_recomputed_activations_change_nothing(by: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[int] = []
+    layer = getattr(path, f"{name}_layer")
+    monkeypatch.setattr(path, f"{name}_layer", lambda *given: (taken.append(1), layer(*given))[1])
+    model, other = (make(name, lora=True, dropout=0.3) for _ in range(2))
     other.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    for one in (model, other):
+    for one, times in ((model, 3), (other, 6)):
+        taken.clear()
         one.train()
         torch.manual_seed(3)
         fast_loss(one, torch.float32, examples())
+        assert len(taken) == times
     assert max(errors(gradients(other), gradients(model)).values()) == 0.0
 
 

@@ -99,7 +99,8 @@ class _Attend(torch.autograd.Function):  # type: ignore[misc]
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> Any:
-        *packed, cos, sin = context.saved_tensors[:5]
+        first, second, third, cos, sin, *saved = context.saved_tensors  # once: checkpointing allows no more
+        packed = [first, second, third]
         segments, scale, size, reach, heads, groups, masks = context.settings
         given = _pack(gradient.contiguous(), segments, heads, size)
         made = [torch.empty_like(one) for one in packed]
@@ -107,7 +108,7 @@ class _Attend(torch.autograd.Function):  # type: ignore[misc]
             qs, ks, vs = _blocks(packed, segments, place, groups, size)
             dq, dk, dv = _blocks(made, segments, place, groups, size)
             dout = _block(given, segments, place, groups, size)
-            kept, mask = context.saved_tensors[5 + place], masks[place]
+            kept, mask = saved[place], masks[place]
             p = _probabilities(qs, ks, length, scale, reach) if kept is None else kept
             dropped = p if mask is None else mask.apply(p.view(-1, p.shape[-1])).view_as(p)
             torch.bmm(dropped.transpose(1, 2), dout, out=dv)

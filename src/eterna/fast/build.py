@@ -29,7 +29,7 @@ SIGNATURES = {
     "softmax_backward": (P, P, N, N, N, F, N),
     "gated": (P, P, K, N, N, P),
     "gated_backward": (P, P, P, K, N, N, P, P),
-    "dropout": (P, N, N, ctypes.c_uint64, ctypes.c_uint32, F, K, P),
+    "dropout": (P, N, N, P, ctypes.c_uint32, F, K, P),
     "cross_entropy": (P, P, P, F, N, N, P),
 }
 

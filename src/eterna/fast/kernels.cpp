@@ -272,7 +272,9 @@ extern "C" void gated_backward(const T* dz, const T* gate, const T* up, int kind
 }
 
 // y = x with each element dropped where its bits are at least `keep`, the others times `scale`; added to y if `add`.
-extern "C" void dropout(const T* x, int64_t rows, int64_t width, uint64_t seed, uint32_t keep, float scale, int add, T* y) {
+extern "C" void dropout(const T* x, int64_t rows, int64_t width, const uint64_t* drawn, uint32_t keep, float scale, int add,
+                        T* y) {
+    uint64_t seed = *drawn;
     ROWS for (int64_t row = 0; row < rows; row++) {
         uint64_t first = uint64_t(row) * uint64_t(width);
         uint32_t low = uint32_t(seed), high = uint32_t(seed >> 32) ^ (uint32_t(first >> 32) * 0x9e3779b9u);

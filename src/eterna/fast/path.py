@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -97,14 +98,21 @@ class FastPath:
         gpt2 = hasattr(layer, "attn")
         activation = "" if gpt2 else _activation(self.model)
 
-        def forward(hidden_states: Tensor, *_: Any, segments: Segments, **rest: Any) -> Tensor:
+        def compute(hidden_states: Tensor, *_: Any, segments: Segments, **rest: Any) -> Tensor:
             h = hidden_states[0]
             if gpt2:
                 return gpt2_layer(layer, h, segments, self.dtype)[None]
             cos, sin = (table[0].contiguous() for table in rest["position_embeddings"])
             return llama_layer(layer, h, (cos, sin), segments, self.dtype, activation)[None]
 
-        return forward
+        def forward(hidden_states: Tensor, *positional: Any, **named: Any) -> Tensor:
+            if getattr(layer, "gradient_checkpointing", False) and layer.training:
+                made: Tensor = layer._gradient_checkpointing_func(partial(compute, **named), hidden_states, *positional)
+                return made
+            return compute(hidden_states, *positional, **named)
+
+        # Earlier versions of transformers recompute around a layer's forward, later ones inside it.
+        return forward if type(layer).__call__ is nn.Module.__call__ else compute
 
     def _final_norm(self, norm: nn.Module) -> Callable[[Tensor], Tensor]:
         return lambda hidden_states: add_norm(hidden_states[0], None, *norm_of(norm), self.dtype)[1][None]

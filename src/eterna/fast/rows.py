@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn import functional
 
 from eterna.fast.build import find_kernels
@@ -27,8 +28,11 @@ def kernels_for(x: Tensor, dtype: torch.dtype | None = None) -> Any:
 def run(kernel: Any, *values: Any) -> None:
     """Call a kernel; tensors, which must be contiguous, by the addresses of their first elements.
 
-    All of them are held until it returns: a tensor that was made on the spot would be freed before.
+    All of them are held until it returns: a tensor that was made on the spot would be freed before. Tensors without
+    storage, on which a step is traced to know its memory, are left alone.
     """
+    if any(isinstance(value, FakeTensor) for value in values):
+        return
     assert all(value.is_contiguous() for value in values if isinstance(value, Tensor))
     kernel(*(value.data_ptr() if isinstance(value, Tensor) else value for value in values))
 
@@ -142,11 +146,11 @@ class Mask:
         """Drawn from torch's random state. share: of the elements that become zero."""
         self.scale = 1.0 / (1.0 - share)
         self.threshold = min(2**32 - 1, round((1.0 - share) * 2**32))
-        self.seed, self.kept = 0, None
+        self.seed = self.kept = None
         if kernels_for(x) is None:
             self.kept = torch.rand_like(x, dtype=torch.float32) >= share
         else:
-            self.seed = draw_seed()
+            self.seed = torch.randint(-(2**63), 2**63 - 1, ())  # all that is random: checkpoints keep torch's state
 
     def apply(self, x: Tensor, add_to: Tensor | None = None) -> Tensor:
         """x with its dropped elements zero and the others scaled; added to `add_to`, in place, where that is given."""
@@ -156,8 +160,3 @@ class Mask:
         to = torch.empty_like(x) if add_to is None else add_to
         run(kernels_for(x).dropout, x, *x.shape, self.seed, self.threshold, self.scale, add_to is not None, to)
         return to
-
-
-def draw_seed() -> int:
-    """64 bits from torch's random state, which checkpoints keep."""
-    return int(torch.randint(-(2**63), 2**63 - 1, ())) % 2**64

@@ -33,16 +33,21 @@ def trace_step(
     rows differ in length. amp: type of autocast. Raises what torch raises for a model whose shapes depend on values,
     such as a mixture of experts.
     """
+    return trace(model, lambda ledger: _padded_step(model, ledger, rows, length, loss, padded, amp))
+
+
+def trace(model: Any, take: Callable[[Ledger], StepBytes]) -> StepBytes:
+    """What `take` counts on a ledger while it takes one step of `model`, which is as `trace_step` says."""
     gradients = _gradients(model)
     with FakeTensorMode(), torch.enable_grad():
         give_shapes(model)
         depth = _layers(model)
         if depth <= DEEP:
-            return _trace(model, rows, length, loss, padded, amp)
+            return _trace(model, take)
         _cut(model, depth, DEEP)
-        one, deep = _gradients(model), _trace(model, rows, length, loss, padded, amp)
+        one, deep = _gradients(model), _trace(model, take)
         _cut(model, DEEP, SHALLOW)
-        shallow = _trace(model, rows, length, loss, padded, amp)
+        shallow = _trace(model, take)
     layers = (depth - DEEP) / (DEEP - SHALLOW)
     return StepBytes(
         deep.kept + layers * (deep.kept - shallow.kept),
@@ -54,21 +59,27 @@ def trace_step(
     )
 
 
-def _trace(model: Any, rows: int, length: int, loss: Loss, padded: bool, amp: torch.dtype | None) -> StepBytes:
+def _trace(model: Any, take: Callable[[Ledger], StepBytes]) -> StepBytes:
     for parameter in model.parameters():
         parameter.grad = None
+    with Ledger(model) as ledger:
+        return take(ledger)
+
+
+def _padded_step(
+    model: Any, ledger: Ledger, rows: int, length: int, loss: Loss, padded: bool, amp: torch.dtype | None
+) -> StepBytes:
     ids = torch.zeros((rows, length), dtype=torch.long)  # (rows, length)
     mask = torch.ones_like(ids) if padded else None
-    with Ledger(model) as ledger:
-        with torch.autocast("cpu", amp, enabled=amp is not None):
-            logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
-        block = nbytes(logits)
-        kept, small = ledger.live - block, ledger.small - (block if block <= HEAP_BLOCK else 0)
-        copied = logits.float()
-        del logits
-        value = loss(copied)
-        del copied
-        value.backward()
+    with torch.autocast("cpu", amp, enabled=amp is not None):
+        logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
+    block = nbytes(logits)
+    kept, small = ledger.live - block, ledger.small - (block if block <= HEAP_BLOCK else 0)
+    copied = logits.float()
+    del logits
+    value = loss(copied)
+    del copied
+    value.backward()
     return StepBytes(kept, ledger.peak - kept, block, ledger.live, small, ledger.scratch)
 
 

@@ -65,7 +65,11 @@ def _show_partly(loaded: LoadedConfig, console: Console) -> None:
     weights = [source.weight for source in train for _ in source.content.examples]
     steps = count_steps(config, ids, weights, arguments)
     lines = [("run", f"{config.name} -> {config.training.output_dir}")]
-    size = measure_size(config, shape, arguments, precision.name, fullest_batch(config)) if shape else None
+    size = (
+        measure_size(config, shape, arguments, precision.name, fullest_batch(config, arguments.device.type == "cpu"))
+        if shape
+        else None
+    )
     lines.append(("model", model_line(config, size) if size else f"{config.model.name}: its size is not known here"))
     lines += [("trained", describe_trained(size, config))] if size else []
     lines.append(("precision", f"{precision.name} ({precision.reason})"))

@@ -86,7 +86,7 @@ def make_plan(loaded: LoadedConfig) -> Plan:
     check_vocabulary(config, shape, tokenizer)
     data = prepare_data(read, config.data, tokenizer, count_items(config), prompt_room(config))
     check_openings(data.train, tokenizer)
-    batch = heaviest_batch(data.train, config.training.per_device_train_batch_size)
+    batch = heaviest_batch(data.train, config.training.per_device_train_batch_size, arguments.device.type == "cpu")
     scored = min(max((len(one.ids) for one in data.eval), default=0), config.data.max_length)
     scored *= config.training.per_device_eval_batch_size
     size = measure_size(config, shape, arguments, precision.name, batch, scored)

@@ -41,6 +41,10 @@ class Batch:
     """Tokens that carry loss, over all rows."""
     padded: bool
     """Whether its rows differ in length."""
+    flat: tuple[int, ...]
+    """Lengths of the examples of the heaviest micro-batch without padding."""
+    flat_labelled: int
+    """Tokens of that one that carry loss."""
 
 
 @dataclass(frozen=True)
@@ -65,18 +69,35 @@ class Size:
     """What PEFT and the optimizer's package have to say."""
 
 
-def heaviest_batch(examples: Sequence[Encoded], rows: int) -> Batch:
-    """The `rows` longest examples and the `rows` with the most loss."""
+def heaviest_batch(examples: Sequence[Encoded], rows: int, on_cpu: bool) -> Batch:
+    """The `rows` longest examples and the `rows` with the most loss; without padding, as many as fit."""
     rows = min(rows, len(examples))
-    lengths = sorted((len(example.ids) for example in examples), reverse=True)[:rows]
-    labelled = sum(sorted((example.trained for example in examples), reverse=True)[:rows])
-    return Batch(rows, lengths[0], labelled, lengths[0] != lengths[-1])
+    every = sorted((len(example.ids) for example in examples), reverse=True)
+    labelled = sorted((example.trained for example in examples), reverse=True)
+    flat = _full(every, rows, on_cpu)
+    lengths = every[:rows]
+    most = sum(labelled[: len(flat)])
+    return Batch(rows, lengths[0], sum(labelled[:rows]), lengths[0] != lengths[-1], flat, most)
 
 
-def fullest_batch(config: RunConfig) -> Batch:
+def _full(lengths: Sequence[int], rows: int, on_cpu: bool) -> tuple[int, ...]:
+    """The longest of `lengths`, which are in descending order, as far as a micro-batch without padding holds them."""
+    from eterna.training.micro_batches import token_budget
+
+    room = token_budget(lengths, rows, on_cpu)
+    chosen: list[int] = []
+    for length in lengths:
+        if length <= room:
+            chosen.append(length)
+            room -= length
+    return tuple(chosen)
+
+
+def fullest_batch(config: RunConfig, on_cpu: bool) -> Batch:
     """What could be at most, where no example is tokenized."""
     rows, length = config.training.per_device_train_batch_size, config.data.max_length
-    return Batch(rows, length, rows * (length - 1), True)
+    flat = _full([length] * rows, rows, on_cpu)
+    return Batch(rows, length, rows * (length - 1), True, flat, len(flat) * (length - 1))
 
 
 def measure_size(
@@ -107,12 +128,24 @@ def measure_size(
         held += 4.0 * max(everything - parameters, 0)
     state, said = probe_optimizer(arguments, model)
     layers = _trained_layers(model)
-    kept_whole, traced = _step_bytes(config, shape, model, precision, batch, attention, False)
-    recomputed, also = _step_bytes(config, shape, model, precision, batch, attention, True)
+    path, plain_because = _path(config, model, arguments)
+    kept_whole, traced = _step_bytes(config, shape, model, precision, batch, attention, path, False)
+    recomputed, also = _step_bytes(config, shape, model, precision, batch, attention, path, True)
     on = config.training.activation_checkpointing
     step, other = (recomputed, kept_whole) if on else (kept_whole, recomputed)
     memory = _memory(config, shape, arguments, step, (parameters, trained, held, state), scored_tokens)
-    return Size(parameters, trained, held, state, memory, other.kept, traced and also, layers, notes + said)
+    notes += [*said, *([f"the plain path is taken, not the fast one: {plain_because}"] if plain_because else [])]
+    return Size(parameters, trained, held, state, memory, other.kept, traced and also, layers, notes)
+
+
+def _path(config: RunConfig, model: Any, arguments: Any) -> tuple[Any, str | None]:
+    """The fast path where it is asked for and possible; why it is not possible."""
+    from eterna.training import fast_path_of
+
+    if config.training.fast_path == "off":
+        return None, None
+    found = fast_path_of(model, arguments)
+    return (None, found) if isinstance(found, str) else (found, None)
 
 
 def _memory(
@@ -142,22 +175,44 @@ def _memory(
 
 
 def _step_bytes(
-    config: RunConfig, shape: Any, model: Any, precision: str, batch: Batch, attention: str, checkpointing: bool
+    config: RunConfig,
+    shape: Any,
+    model: Any,
+    precision: str,
+    batch: Batch,
+    attention: str,
+    path: Any,
+    checkpointing: bool,
 ) -> tuple[StepBytes, bool]:
     """One micro-batch, traced; by the formula for a plain transformer where tracing does not go through."""
     import torch
 
-    from eterna.models.tracing import trace_step
+    from eterna.models.tracing import trace, trace_step
 
     amp = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
     try:
         if checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False, "preserve_rng_state": False})
+        if path:
+            return trace(model.train(), lambda ledger: _flat_step(path, model, ledger, batch)), True
         loss = _loss_of(batch, config.training.label_smoothing_factor)
         return trace_step(model.train(), batch.rows, batch.length, loss, batch.padded, amp), True
     except Exception:  # whatever a model's own code raises for tensors without values
         formula = estimate_activations(shape, batch.rows, batch.length, BYTES[precision], attention, checkpointing)
         return formula, False
+
+
+def _flat_step(path: Any, model: Any, ledger: Any, batch: Batch) -> StepBytes:
+    """One micro-batch on the fast path."""
+    from eterna.fast.loss import CHUNK_BYTES
+    from eterna.training.micro_batches import part_of_lengths
+
+    part = part_of_lengths(batch.flat, batch.flat_labelled)
+    with path.lent():
+        loss = model(**part).loss
+        kept, small = ledger.live, ledger.small
+        loss.backward()
+    return StepBytes(kept, ledger.peak - kept, CHUNK_BYTES, ledger.live, small, ledger.scratch)
 
 
 def _loss_of(batch: Batch, smoothing: float) -> Any:

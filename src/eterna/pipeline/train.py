@@ -175,16 +175,13 @@ class _Training:
         return trainer
 
     def _fast_path(self) -> Any:
-        """The fast path where it is asked for and possible; why not is said."""
+        """The fast path where it is asked for and possible; the plan says why not."""
         from eterna.training import fast_path_of
 
         if self.config.training.fast_path == "off":
             return None
         found = fast_path_of(self.model, self.plan.arguments)
-        if isinstance(found, str):
-            self.say(f"the plain path is taken, not the fast one: {found}")
-            return None
-        return found
+        return None if isinstance(found, str) else found
 
     def _saved(self, step: int) -> str:
         """What an interrupted run can go on from: a signal after the last step comes too late for a checkpoint."""

@@ -37,6 +37,12 @@ def fast_path_of(model: Any, arguments: Any) -> FastPath | str:
     return FastPath(model, asked or model.dtype)
 
 
+def token_budget(lengths: Sequence[int], rows: int, on_cpu: bool) -> int:
+    """Tokens of a micro-batch: no more than `rows` examples of the greatest length would hold with their padding."""
+    longest = max(lengths)
+    return min(rows * longest, max(CPU_TOKENS, longest)) if on_cpu else rows * longest
+
+
 def fill(lengths: Sequence[int], budget: int) -> list[list[int]]:
     """Which examples go into one micro-batch: the longest first, each into the first where it fits.
 
@@ -71,6 +77,15 @@ def without_padding(batches: Sequence[dict[str, Tensor]], budget: int) -> list[d
     parts = parts or [_part([(batches[0]["input_ids"][0, :1], torch.zeros(1))])]
     kept = [{name: batch[name] for name in COUNTED} for batch in batches]
     return [{**batch, "parts": parts if number == len(kept) else []} for number, batch in enumerate(kept, start=1)]
+
+
+def part_of_lengths(lengths: Sequence[int], labelled: int) -> dict[str, Any]:
+    """A micro-batch of sequences of these lengths, with `labelled` labels, of which only the shape is of interest."""
+    segments = Segments(tuple(lengths))
+    ids = torch.zeros((1, segments.tokens), dtype=torch.long)  # (1, T)
+    at = torch.zeros(max(labelled, 1), dtype=torch.long)  # (N,)
+    counts = torch.ones(max(labelled, 1))
+    return {"input_ids": ids, "position_ids": ids, "segments": segments, "keep": at, "targets": at, "weights": counts}
 
 
 def _part(rows: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from eterna.errors import TrainingFailedError, UserError
 from eterna.fast import FastPath
 from eterna.training.lengths import BalancedBatches, group_by_length
 from eterna.training.loss import weight_and_token_sum, weighted_loss_sum
-from eterna.training.micro_batches import CPU_TOKENS, without_padding
+from eterna.training.micro_batches import token_budget, without_padding
 from eterna.training.order import EpochOrder
 
 Evaluate = Callable[[Any, int], dict[str, float]]
@@ -128,10 +128,7 @@ class EternaTrainer(Trainer):  # type: ignore[misc]
         return batches, sums[0].to(torch.float32)
 
     def _token_budget(self, device: torch.device) -> int:
-        """Tokens of a micro-batch without padding: no more than the padded one of the longest examples would hold."""
-        longest = max(self.lengths)
-        most: int = self.args.train_batch_size * longest
-        return most if device.type != "cpu" else min(most, max(CPU_TOKENS, longest))
+        return token_budget(self.lengths, self.args.train_batch_size, device.type == "cpu")
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
