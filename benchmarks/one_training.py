@@ -1,0 +1,185 @@
+"""One training run of one system in this process; prints one line of JSON.
+
+    python benchmarks/one_training.py SYSTEM SHAPE METHOD KIND COUNT
+
+SYSTEM: eterna, eterna-plain, hf-fp32, hf-bf16, hf-bf16-grouped, hf-half-grouped, trl-packed, trl-padded. Counted are
+real tokens, never padding; the first SKIPPED optimizer steps are left out of the time. Peak memory is VmHWM.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import Trainer, TrainerCallback, TrainingArguments
+from workload import ACCUMULATION, BATCH, LEARNING_RATE, LONGEST, LORA, SHAPES, WEIGHT_DECAY, examples, model
+
+SKIPPED = 5
+
+
+class Clock(TrainerCallback):  # type: ignore[misc]
+    """When each optimizer step ended, and how many real tokens had been fetched by then."""
+
+    def __init__(self) -> None:
+        self.tokens = 0
+        self.steps: list[tuple[float, int, int]] = []
+        self.losses: list[float] = []
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
+        self.steps.append((time.perf_counter(), self.tokens, state.global_step))
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **rest: Any) -> None:
+        if "loss" in (logs or {}):
+            self.losses.append(float(logs["loss"]))
+
+
+def settings(**more: Any) -> dict[str, Any]:
+    """What all systems share."""
+    return {
+        "output_dir": tempfile.mkdtemp(), "per_device_train_batch_size": BATCH,
+        "gradient_accumulation_steps": ACCUMULATION, "num_train_epochs": 1, "learning_rate": LEARNING_RATE,
+        "weight_decay": WEIGHT_DECAY, "logging_steps": 5, "save_strategy": "no", "seed": 0, **more,
+    }  # fmt: skip
+
+
+def eterna(shape: str, method: str, kind: str, count: int, clock: Clock, fast: bool) -> Any:
+    """Eterna's own trainer, by the values of a run file with `precision: bf16`."""
+    from eterna.config import LoraSection, TrainingSection
+    from eterna.data import Encoded
+    from eterna.models import add_lora
+    from eterna.training import EternaTrainer, build_arguments, fast_path_of
+
+    arguments = build_arguments(TrainingSection(**settings(report_to="none")), "bf16", has_eval=False)
+    made = model(shape, "bfloat16" if method == "lora" else "float32")
+    if method == "lora":
+        made = add_lora(made, LoraSection(**LORA), seed=0)
+    data = [
+        Encoded(f"e{number}", tuple(ids), tuple([0.0] * prompt + [1.0] * (len(ids) - prompt)), 1)
+        for number, (ids, prompt) in enumerate(examples(count, SHAPES[shape]["vocab_size"], kind))
+    ]
+    path = fast_path_of(made, arguments) if fast else None
+    assert not isinstance(path, str), path
+
+    class Counting(EternaTrainer):
+        def get_batch_samples(self, *given: Any) -> Any:
+            found = super().get_batch_samples(*given)
+            clock.tokens = self.tokens_seen
+            return found
+
+    return Counting(made, arguments, Pad(), data, [1.0] * count, None, [clock], path)
+
+
+class Pad:
+    """As much of a tokenizer as a trainer asks for when nothing is saved."""
+
+    pad_token_id = 0
+    padding_side = "right"
+
+
+def adapted(made: Any, method: str) -> Any:
+    """With PEFT's LoRA where that is the method."""
+    if method != "lora":
+        return made
+    from peft import LoraConfig, get_peft_model
+
+    return get_peft_model(made, LoraConfig(**LORA, bias="none", task_type="CAUSAL_LM"))
+
+
+def plain_trainer(shape: str, method: str, kind: str, count: int, clock: Clock, how: str) -> Any:
+    """transformers' Trainer with a padding collator. how: parts of fp32, bf16, half (base in bf16), grouped."""
+    rows = [
+        {"input_ids": ids, "labels": [-100] * prompt + ids[prompt:], "length": len(ids)}
+        for ids, prompt in examples(count, SHAPES[shape]["vocab_size"], kind)
+    ]
+
+    def collate(batch: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        width = max(row["length"] for row in batch)
+        clock.tokens += sum(row["length"] for row in batch)
+
+        def padded(name: str, filler: int) -> torch.Tensor:
+            return torch.tensor([row[name] + [filler] * (width - row["length"]) for row in batch])
+
+        mask = [[1] * row["length"] + [0] * (width - row["length"]) for row in batch]
+        return {
+            "input_ids": padded("input_ids", 0), "labels": padded("labels", -100), "attention_mask": torch.tensor(mask)
+        }  # fmt: skip
+
+    half = "half" in how
+    grouped = {"train_sampling_strategy": "group_by_length"} if "grouped" in how else {}
+    arguments = TrainingArguments(
+        **settings(report_to="none", use_cpu=True, disable_tqdm=True, remove_unused_columns=False),
+        bf16="bf16" in how or half, **grouped,
+    )  # fmt: skip
+    made = adapted(model(shape, "bfloat16" if half else "float32"), method)
+    return Trainer(model=made, args=arguments, train_dataset=rows, data_collator=collate, callbacks=[clock])
+
+
+def trl(shape: str, method: str, kind: str, count: int, clock: Clock, packed: bool) -> Any:
+    """TRL's SFTTrainer in bf16, packed or padded, on tokenized rows with their completion masks."""
+    from datasets import Dataset
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+    from trl import SFTConfig, SFTTrainer
+
+    words = {f"t{number}": number for number in range(SHAPES[shape]["vocab_size"])}
+    core = Tokenizer(models.WordLevel(words, unk_token="t3"))  # noqa: S106
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=core, pad_token="t0", bos_token="t1", eos_token="t2", unk_token="t3"  # noqa: S106
+    )  # fmt: skip
+    found = examples(count, SHAPES[shape]["vocab_size"], kind)
+    rows = [{"input_ids": ids, "completion_mask": [0] * prompt + [1] * (len(ids) - prompt)} for ids, prompt in found]
+    size = {"per_device_train_batch_size": 1} if packed else {}
+    arguments = SFTConfig(
+        **settings(report_to="none", use_cpu=True, disable_tqdm=True) | size, bf16=True, packing=packed,
+        max_length=1024, completion_only_loss=True, gradient_checkpointing=False,
+    )  # fmt: skip
+    trainer = SFTTrainer(
+        model=adapted(model(shape), method), args=arguments, train_dataset=Dataset.from_list(rows),
+        processing_class=tokenizer, callbacks=[clock],
+    )  # fmt: skip
+    collate = trainer.data_collator
+
+    def counted(batch: list[dict[str, Any]]) -> Any:
+        clock.tokens += sum(len(row["input_ids"]) for row in batch)
+        return collate(batch)
+
+    trainer.data_collator = counted
+    return trainer
+
+
+def memory(name: str = "VmHWM") -> int:
+    """Bytes, as the system counts this process."""
+    found = re.search(rf"{name}:\s+(\d+)", Path("/proc/self/status").read_text())
+    assert found
+    return int(found[1]) * 1024
+
+
+def main(system: str, shape: str, method: str, kind: str, count: int) -> None:
+    """Build, train, print."""
+    import peft  # noqa: F401 - so that the bare imports are the same for all
+
+    bare, clock = memory(), Clock()
+    if system.startswith("eterna"):
+        trainer = eterna(shape, method, kind, count, clock, fast=system == "eterna")
+    elif system.startswith("trl"):
+        trainer = trl(shape, method, kind, count, clock, packed=system == "trl-packed")
+    else:
+        trainer = plain_trainer(shape, method, kind, count, clock, system)
+    trainer.train()
+    (begun, before, first), (ended, after, last) = clock.steps[SKIPPED - 1], clock.steps[-1]
+    print(json.dumps({
+        "system": system, "shape": shape, "method": method, "kind": kind, "examples": count,
+        "tokens": after - before, "seconds": ended - begun, "tokens_per_second": (after - before) / (ended - begun),
+        "steps": last - first, "loss": sum(clock.losses) / len(clock.losses), "peak": memory(), "bare": bare,
+        "longest": LONGEST[kind], "torch": torch.__version__,
+    }))  # fmt: skip
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:5], int(sys.argv[5]))

@@ -1,0 +1,53 @@
+"""The work that training systems are timed on: chat-like examples of random tokens, and models of random weights.
+
+Lengths follow two log-normal laws, cut to 512 tokens: a prompt (median 67 tokens) that carries no loss and an answer
+(median 99) that does. `long` has prompts of 900 tokens and answers of 100. Only torch and transformers are needed, so
+that every peer's own environment can import this file.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+SHAPES: dict[str, dict[str, Any]] = {
+    "12M": {
+        "hidden_size": 320, "intermediate_size": 864, "num_hidden_layers": 8, "num_attention_heads": 5,
+        "num_key_value_heads": 5, "vocab_size": 8192,
+    },
+    # The published shape of HuggingFaceTB/SmolLM2-135M.
+    "135M": {
+        "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30, "num_attention_heads": 9,
+        "num_key_value_heads": 3, "vocab_size": 49152,
+    },
+}  # fmt: skip
+LORA = {"r": 8, "lora_alpha": 32, "target_modules": ["q_proj", "v_proj"], "lora_dropout": 0.1}
+BATCH, ACCUMULATION = 4, 2
+LEARNING_RATE, WEIGHT_DECAY = 2e-5, 0.01
+LONGEST = {"chat": 512, "long": 1000}
+
+
+def model(shape: str, dtype: str = "float32") -> Any:
+    """A Mistral of that shape."""
+    import torch
+    from transformers import MistralConfig, MistralForCausalLM
+
+    torch.manual_seed(0)
+    config = MistralConfig(
+        **SHAPES[shape], max_position_embeddings=2048, sliding_window=None, tie_word_embeddings=True,
+        bos_token_id=1, eos_token_id=2, pad_token_id=0,
+    )  # fmt: skip
+    return MistralForCausalLM(config).to(getattr(torch, dtype))
+
+
+def examples(count: int, vocabulary: int, kind: str = "chat", seed: int = 0) -> list[tuple[list[int], int]]:
+    """(token ids, length of the prompt) of each example."""
+    draw = random.Random(seed)
+    found = []
+    for _ in range(count):
+        prompt, answer = 900, 100
+        if kind == "chat":
+            prompt = max(8, min(256, int(draw.lognormvariate(4.2, 0.7))))
+            answer = max(8, min(512 - prompt, int(draw.lognormvariate(4.6, 0.8))))
+        found.append(([draw.randrange(3, vocabulary) for _ in range(prompt + answer)], prompt))
+    return found
