@@ -102,7 +102,7 @@ class _Attend(torch.autograd.Function):  # type: ignore[misc]
         first, second, third, cos, sin, *saved = context.saved_tensors  # once: checkpointing allows no more
         packed = [first, second, third]
         segments, scale, size, reach, heads, groups, masks = context.settings
-        given = _pack(gradient.contiguous(), segments, heads, size)
+        given = _pack(gradient, segments, heads, size)
         made = [torch.empty_like(one) for one in packed]
         for place, length in enumerate(segments.lengths):
             qs, ks, vs = _blocks(packed, segments, place, groups, size)
@@ -146,10 +146,9 @@ def _pack(
     x: Tensor, segments: Segments, heads: int, size: int, cos: Tensor | None = None, sin: Tensor | None = None
 ) -> Tensor:
     """(padded tokens, heads * D): for each sequence in turn a block of (heads, room, D)."""
-    assert x.stride(1) == 1  # a row may be part of a wider one
     out = x.new_empty(segments.bounds[-1], heads * size)
     count, places = len(segments.lengths), (segments.starts, segments.padded)
-    run(kernels_for(x).pack, x.data_ptr(), x.stride(0), cos, sin, *places, count, heads, size, out)
+    run(kernels_for(x).pack, x.contiguous(), cos, sin, *places, count, heads, size, out)
     return out
 
 
@@ -160,5 +159,5 @@ def _unpack(
     out = packed.new_empty(rows, heads * size)
     out[sum(segments.lengths) :] = 0
     count, places = len(segments.lengths), (segments.starts, segments.padded)
-    run(kernels_for(packed).unpack, packed, cos, sin, *places, count, heads, size, out.stride(0), out)
+    run(kernels_for(packed).unpack, packed, cos, sin, *places, count, heads, size, out)
     return out

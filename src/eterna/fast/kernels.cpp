@@ -147,9 +147,9 @@ extern "C" void norm_weight(const T* dy, const float* total, const float* rstd, 
 
 // Rows of (heads * size) to one block for each sequence, [heads, padded length, size], rotated where cos is given
 // (half-split rotary embedding); rows of padding become zero. starts and padded: count + 1 offsets each.
-extern "C" void pack(const T* x, int64_t stride, const float* cos, const float* sin, const int64_t* starts,
+extern "C" void pack(const T* x, const float* cos, const float* sin, const int64_t* starts,
                  const int64_t* padded, int64_t count, int64_t heads, int64_t size, T* out) {
-    int64_t half = size / 2;
+    int64_t half = size / 2, stride = heads * size;
     _Pragma("omp parallel for schedule(static) collapse(2)") for (int64_t seq = 0; seq < count; seq++)
         for (int64_t head = 0; head < heads; head++) {
             int64_t length = starts[seq + 1] - starts[seq], room = padded[seq + 1] - padded[seq];
@@ -175,8 +175,8 @@ extern "C" void pack(const T* x, int64_t stride, const float* cos, const float* 
 
 // The way back: blocks to rows; with cos given, the gradient of the rotation. Rows of no sequence are not written.
 extern "C" void unpack(const T* x, const float* cos, const float* sin, const int64_t* starts, const int64_t* padded,
-                   int64_t count, int64_t heads, int64_t size, int64_t stride, T* out) {
-    int64_t half = size / 2;
+                   int64_t count, int64_t heads, int64_t size, T* out) {
+    int64_t half = size / 2, stride = heads * size;
     _Pragma("omp parallel for schedule(static) collapse(2)") for (int64_t seq = 0; seq < count; seq++)
         for (int64_t head = 0; head < heads; head++) {
             int64_t length = starts[seq + 1] - starts[seq], room = padded[seq + 1] - padded[seq];
