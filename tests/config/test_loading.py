@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from eterna.config import LoadedConfig, config_from_values, json_schema, load_config
 from eterna.config.field_tables import FIELD_TABLES
+from eterna.config.reading import parse_yaml
 from eterna.config.sections import RunConfig
 from eterna.errors import ConfigError, UserError
 
@@ -257,3 +258,8 @@ def test_importing_loads_no_heavy_library(module: str) -> None:
     code = f"import sys, {module}; print([m for m in ('torch', 'transformers', 'numpy', 'mlflow', 'matplotlib') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_an_anchor_given_twice_means_the_last_one() -> None:
+    """Legal YAML, which ruamel.yaml warns of."""
+    assert parse_yaml("a: &x 1\nb: &x 2\nc: *x\n", "run.yaml").values == {"a": 1, "b": 2, "c": 2}
