@@ -93,7 +93,11 @@ def _bounded_composer() -> type:
         """Stops at a number of values: reading takes seconds for each ten thousand."""
 
         count = 0
-        warn_double_anchors = False  # YAML lets an anchor be given anew; an alias then means the last one before it
+
+        def __init__(self, *given: Any, **named: Any) -> None:
+            super().__init__(*given, **named)
+            # Legal YAML; aliases are refused anyhow.
+            self.warn_double_anchors = False
 
         def compose_node(self, parent: Any, index: Any) -> Any:
             self.count += 1
