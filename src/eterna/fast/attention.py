@@ -35,6 +35,7 @@ def attend(
     fits = heads * longest * longest * q.element_size() <= PRODUCT_BYTES
     if kernels_for(q) is not None and fits:
         cos, sin = rotary if rotary else (None, None)
+        assert cos is None or cos.shape == (q.shape[0], size)
         return _Attend.apply(q, k, v, cos, sin, segments, scale, size, reach, dropout)
     return _by_torch(q, k, v, rotary, segments, scale, size, reach, dropout)
 

@@ -68,12 +68,21 @@ def _adapted(module: Any) -> Linear | None:
 
 
 def project(x: Tensor, modules: list[nn.Module]) -> list[Tensor]:
-    """What each layer makes of x. (T, I) to (T, O_i), in x's type; an unknown kind of layer is called as it is."""
+    """What each layer makes of x. (T, I) to (T, O_i), in x's type.
+
+    An unknown kind of layer is called as it is, under autocast where x is of half precision.
+    """
     known = [(module, linear_of(module)) for module in modules]
     linears = [linear for _, linear in known if linear is not None]
     flat = [tensor for one in linears for tensor in (one.weight, one.bias, one.a, one.b)]
     made = iter(_Project.apply(x, linears, *flat) if linears else ())
-    return [next(made) if linear is not None else module(x).to(x.dtype) for module, linear in known]
+    return [next(made) if linear is not None else _call(module, x) for module, linear in known]
+
+
+def _call(module: nn.Module, x: Tensor) -> Tensor:
+    with torch.autocast(x.device.type, x.dtype, enabled=x.dtype != torch.float32):
+        made: Tensor = module(x).to(x.dtype)
+    return made
 
 
 class _Project(torch.autograd.Function):  # type: ignore[misc]

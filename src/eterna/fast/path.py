@@ -40,6 +40,11 @@ def why_not(model: Any) -> str | None:
     activation = _activation(model)
     if activation not in KINDS:
         return f"it does not know the activation {activation}"
+    rope = getattr(config, "rope_parameters", None) or {}
+    if rope.get("partial_rotary_factor", getattr(config, "partial_rotary_factor", None) or 1.0) != 1.0:
+        return "it does not know how to rotate a part of each head"
+    if getattr(config, "use_bidirectional_attention", None):
+        return "its tokens attend to what follows them"
     norms = [norm for layer in model.model.layers for norm in (layer.input_layernorm, layer.post_attention_layernorm)]
     return None if all(type(norm).__name__.endswith("RMSNorm") for norm in [*norms, model.model.norm]) else ADAPTED_NORM
 
