@@ -49,6 +49,7 @@ MODELS: dict[str, Callable[[], Any]] = {
         Qwen2Config(**SHAPE, use_sliding_window=True, sliding_window=15, max_window_layers=2)
     ),
     "gemma": lambda: GemmaForCausalLM(GemmaConfig(**SHAPE, head_dim=32)),
+    "gemma with silu": lambda: GemmaForCausalLM(GemmaConfig(**SHAPE, head_dim=16, hidden_act="silu")),
     "gpt2": lambda: GPT2LMHeadModel(GPT2Config(**GPT2, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0)),
 }
 LINEARS = {"gpt2": ["c_attn", "c_proj"]}

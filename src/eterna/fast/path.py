@@ -37,9 +37,8 @@ def why_not(model: Any) -> str | None:
             return "this GPT-2 has an attention or an activation that it does not know"
         norms = [norm for block in model.transformer.h for norm in (block.ln_1, block.ln_2)]
         return None if all(type(norm) is nn.LayerNorm for norm in norms) else ADAPTED_NORM
-    activation = _activation(model)
-    if activation not in KINDS:
-        return f"it does not know the activation {activation}"
+    if config.hidden_act not in KINDS:
+        return f"it does not know the activation {config.hidden_act}"
     rope = getattr(config, "rope_parameters", None) or {}
     if rope.get("partial_rotary_factor", getattr(config, "partial_rotary_factor", None) or 1.0) != 1.0:
         return "it does not know how to rotate a part of each head"
@@ -50,11 +49,6 @@ def why_not(model: Any) -> str | None:
 
 
 ADAPTED_NORM = "its norms are wrapped (lora.modules_to_save)"
-
-
-def _activation(model: Any) -> str:
-    config = model.config
-    return str(getattr(config, "hidden_activation", None) or getattr(config, "hidden_act", ""))
 
 
 class FastPath:
@@ -101,7 +95,7 @@ class FastPath:
 
     def _layer(self, layer: Any) -> Callable[..., Tensor]:
         gpt2 = hasattr(layer, "attn")
-        activation = "" if gpt2 else _activation(self.model)
+        activation = "" if gpt2 else self.model.config.hidden_act
 
         def compute(hidden_states: Tensor, *_: Any, segments: Segments, **rest: Any) -> Tensor:
             h = hidden_states[0]
