@@ -55,15 +55,15 @@ MODELS: dict[str, Callable[[], Any]] = {
 LINEARS = {"gpt2": ["c_attn", "c_proj"]}
 
 
-def make(name: str, lora: bool, dropout: float = 0.0) -> Any:
+def make(name: str, lora: bool, dropout: float = 0.0, seed: int = 0) -> Any:
     """A model with random weights; with LoRA, its B matrices are not zero, so that every gradient is there."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     model = MODELS[name]()
     if not lora:
         return model
     targets = LINEARS.get(name, ["q_proj", "v_proj", "down_proj"])
     section = LoraSection(r=4, lora_alpha=8, target_modules=targets, lora_dropout=dropout)
-    adapted = add_lora(model, section, seed=0)
+    adapted = add_lora(model, section, seed)
     for parameter_name, parameter in adapted.named_parameters():
         if "lora_B" in parameter_name:
             nn.init.normal_(parameter, std=0.05)

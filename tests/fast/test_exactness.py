@@ -46,13 +46,18 @@ def test_in_float32_loss_and_gradients_are_those_of_plain_transformers(name: str
 @pytest.mark.parametrize("lora", [True, False], ids=["lora", "full"])
 @pytest.mark.parametrize("name", MODELS)
 def test_in_bfloat16_the_error_is_no_larger_than_that_of_autocast(name: str, lora: bool, by: str) -> None:
-    model = make(name, lora)
-    loss, exact = reference(model)
-    autocast = copy.deepcopy(model)
-    with torch.autocast("cpu", torch.bfloat16):
-        plain_loss(autocast, examples()).backward()
-    assert fast_loss(model, torch.bfloat16, examples()).item() == pytest.approx(loss, rel=1e-4)
-    assert whole_error(gradients(model), exact) <= whole_error(gradients(autocast), exact)
+    """Over four draws of the weights, as a single one may be lucky for either."""
+    fast = slow = 0.0
+    for seed in range(4):
+        model = make(name, lora, seed=seed)
+        loss, exact = reference(model)
+        autocast = copy.deepcopy(model)
+        with torch.autocast("cpu", torch.bfloat16):
+            plain_loss(autocast, examples()).backward()
+        assert fast_loss(model, torch.bfloat16, examples()).item() == pytest.approx(loss, rel=1e-4)
+        fast += whole_error(gradients(model), exact)
+        slow += whole_error(gradients(autocast), exact)
+    assert fast <= slow
 
 
 def test_a_base_held_in_bfloat16_gives_what_autocast_gives(by: str) -> None:
