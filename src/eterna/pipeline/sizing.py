@@ -128,7 +128,7 @@ def measure_size(
         held += 4.0 * max(everything - parameters, 0)
     state, said = probe_optimizer(arguments, model)
     layers = _trained_layers(model)
-    path, plain_because = _path(config, model, arguments)
+    path, plain_because = choose_path(config, model, arguments)
     kept_whole, traced = _step_bytes(config, shape, model, precision, batch, attention, path, False)
     recomputed, also = _step_bytes(config, shape, model, precision, batch, attention, path, True)
     on = config.training.activation_checkpointing
@@ -138,7 +138,7 @@ def measure_size(
     return Size(parameters, trained, held, state, memory, other.kept, traced and also, layers, notes)
 
 
-def _path(config: RunConfig, model: Any, arguments: Any) -> tuple[Any, str | None]:
+def choose_path(config: RunConfig, model: Any, arguments: Any) -> tuple[Any, str | None]:
     """The fast path where it is asked for and possible; why it is not possible."""
     from eterna.training import fast_path_of
 

@@ -22,6 +22,7 @@ from eterna.pipeline.quiet import quiet_libraries
 from eterna.pipeline.records import flat, track_result, world_record
 from eterna.pipeline.resuming import check_same_data, check_same_processes, find_checkpoint
 from eterna.pipeline.room import room_problems
+from eterna.pipeline.sizing import choose_path
 from eterna.reports import write_card, write_report
 from eterna.runs import RunFolder, Score, environment_record
 from eterna.tracking import Trackers, open_trackers
@@ -169,19 +170,10 @@ class _Training:
             self.plan.data.weights,
             self._evaluate if config.data.holds_out else None,
             callbacks=[recorder, self.progress, interrupt, *self._early_stopping()],
-            fast=self._fast_path(),
+            fast=choose_path(config, self.model, arguments)[0],
         )
         recorder.meter = lambda: (trainer.training_clock(), trainer.tokens_seen)
         return trainer
-
-    def _fast_path(self) -> Any:
-        """The fast path where it is asked for and possible; the plan says why not."""
-        from eterna.training import fast_path_of
-
-        if self.config.training.fast_path == "off":
-            return None
-        found = fast_path_of(self.model, self.plan.arguments)
-        return None if isinstance(found, str) else found
 
     def _saved(self, step: int) -> str:
         """What an interrupted run can go on from: a signal after the last step comes too late for a checkpoint."""
