@@ -153,9 +153,9 @@ def trl(shape: str, method: str, kind: str, count: int, clock: Clock, packed: bo
     return trainer
 
 
-def memory(name: str = "VmHWM") -> int:
-    """Bytes, as the system counts this process."""
-    found = re.search(rf"{name}:\s+(\d+)", Path("/proc/self/status").read_text())
+def memory() -> int:
+    """Peak bytes of this process, as the system counts them."""
+    found = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
     assert found
     return int(found[1]) * 1024
 

@@ -48,7 +48,6 @@ def _by_torch(
     split = [tensor.view(tensor.shape[0], -1, size) for tensor in (q, k, v)]  # (T, heads, D)
     if rotary:
         split[:2] = [_rotate(tensor, *rotary) for tensor in split[:2]]
-    made = q.new_zeros(q.shape[0], q.shape[1])
     parts = []
     begin = 0
     for length in segments.lengths:
@@ -62,7 +61,7 @@ def _by_torch(
         )
         parts.append(out[0].transpose(0, 1).reshape(length, -1))
         begin += length
-    return torch.cat([*parts, made[begin:]])
+    return torch.cat([*parts, q.new_zeros(q.shape[0] - begin, q.shape[1])])
 
 
 def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -84,14 +83,11 @@ class _Attend(torch.autograd.Function):  # type: ignore[misc]
         kept: list[Tensor | None] = []
         masks: list[Mask | None] = []
         for place, length in enumerate(segments.lengths):
-            (qs, ks, vs), out = (
-                _blocks(packed, segments, place, groups, size),
-                _block(made, segments, place, groups, size),
-            )
+            qs, ks, vs = _blocks(packed, segments, place, groups, size)
             p = _probabilities(qs, ks, length, scale, reach)
             mask = Mask(p.view(-1, p.shape[-1]), dropout) if dropout else None
             dropped = p if mask is None else mask.apply(p.view(-1, p.shape[-1])).view_as(p)
-            torch.bmm(dropped, vs, out=out)
+            torch.bmm(dropped, vs, out=_block(made, segments, place, groups, size))
             kept.append(p if p.numel() * p.element_size() <= KEEP_BYTES else None)
             masks.append(mask)
         context.save_for_backward(*packed, cos, sin, *kept)

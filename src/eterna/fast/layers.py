@@ -24,9 +24,7 @@ def llama_layer(
     attention, unit = layer.self_attn, layer.mlp
     h, x = add_norm(h, None, *norm_of(layer.input_layernorm), dtype)
     q, k, v = project(x, [attention.q_proj, attention.k_proj, attention.v_proj])
-    window = getattr(attention, "sliding_window", None) or getattr(attention.config, "sliding_window", None)
-    if not slides(attention):
-        window = None
+    window = getattr(attention.config, "sliding_window", None) if slides(attention) else None
     share = attention.attention_dropout if attention.training else 0.0
     mixed = attend(q, k, v, rotary, segments, attention.scaling, attention.head_dim, window, share)
     (out,) = project(mixed, [attention.o_proj])

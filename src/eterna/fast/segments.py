@@ -5,7 +5,6 @@ Legend: S sequences, T tokens in all (rounded up to a multiple of ROUND; what is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
@@ -43,9 +42,3 @@ class Segments:
 def rounded(count: int) -> int:
     """The next multiple of ROUND."""
     return -(-count // ROUND) * ROUND
-
-
-def flatten(rows: Sequence[Sequence[int]], filler: int) -> Tensor:
-    """(1, T) int64: the sequences one after another, filled up with `filler`."""
-    flat = [value for row in rows for value in row]
-    return torch.tensor([flat + [filler] * (rounded(len(flat)) - len(flat))])

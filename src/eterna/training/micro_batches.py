@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from eterna.fast import FastPath, Segments, why_not
-from eterna.fast.segments import rounded
 
 CPU_TOKENS = 1024
 """A micro-batch on a CPU: large enough for the matrix products, small enough for the caches."""
@@ -91,10 +90,10 @@ def part_of_lengths(lengths: Sequence[int], labelled: int) -> dict[str, Any]:
 def _part(rows: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Any]:
     """What FastPath's model is called with."""
     lengths = tuple(len(ids) for ids, _ in rows)
-    filler = rounded(sum(lengths)) - sum(lengths)
+    segments = Segments(lengths)
+    filler = segments.tokens - sum(lengths)
     ids = torch.cat([*(ids for ids, _ in rows), rows[0][0][:1].expand(filler)])  # (T,)
     positions = torch.cat([*(torch.arange(length) for length in lengths), torch.arange(filler)])
-    segments = Segments(lengths)
     counts = torch.cat([*(weights for _, weights in rows), torch.zeros(filler)])
     counts[segments.starts[:-1]] = 0.0
     (at,) = (counts > 0).nonzero(as_tuple=True)  # (N,)
