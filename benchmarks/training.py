@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import re
 import statistics
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+from memory import machine
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "training.json"
@@ -54,17 +54,10 @@ def run(system: str, work: str, count: int) -> dict[str, Any]:
     return found
 
 
-def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
+def instructions() -> list[str]:
+    """Of the processor, those that matter to matrix products."""
     text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    name = re.search(r"model name\s*:\s*(.*)", text)
-    kinds = sorted(set(re.findall(r"\b(?:avx2|avx512f|avx512_bf16|amx_bf16)\b", text)))
-    return {
-        "processor": name[1] if name else platform.processor(),
-        "cores": os.cpu_count(),
-        "instructions": kinds,
-        "python": platform.python_version(),
-    }
+    return sorted(set(re.findall(r"\b(?:avx2|avx512f|avx512_bf16|amx_bf16)\b", text)))
 
 
 def summary(work: str, runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -121,7 +114,10 @@ def main() -> None:
         print(f"\n{work}\n\n{table(summary(work, runs))}", flush=True)
     tables = {work: summary(work, runs) for work in asked.work}
     RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps({"machine": machine(), "tables": tables, "runs": runs}, indent=1) + "\n")
+    RESULTS.write_text(
+        json.dumps({"machine": machine(), "instructions": instructions(), "tables": tables, "runs": runs}, indent=1)
+        + "\n"
+    )
 
 
 if __name__ == "__main__":
