@@ -59,7 +59,7 @@ def test_the_kernels_bring_no_pool_of_threads_of_their_own() -> None:
 
 def test_they_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ETERNA_KERNELS", "off")
-    assert find_kernels(half=False) is None
+    assert find_kernels.__wrapped__(half=False) is None
 
 
 @types
@@ -135,10 +135,10 @@ def test_softmax_over_what_a_query_may_see(dtype: torch.dtype, tolerance: float,
     assert kernels is not None
     given = torch.randn(2, room, room).to(dtype)
     expected = 0.3 * exact * (given.double() - (given.double() * exact).sum(-1, keepdim=True))
-    run(kernels.softmax, scores, 2 * room, room, length, 0.3, window)
+    run(kernels.softmax, scores, 2 * room, room, room, 0, length, window, 0.3)
     assert close(scores, exact, tolerance)
     assert not scores[:, ~seen].any()
-    run(kernels.softmax_backward, given, scores, 2 * room, room, length, 0.3, window)
+    run(kernels.softmax_backward, given, scores, 2 * room, room, room, 0, length, window, 0.3)
     assert float((given.double() - expected).norm()) <= tolerance * max(1.0, float(expected.norm()))
 
 
@@ -169,7 +169,8 @@ def test_dropout_takes_its_share_evenly(dtype: torch.dtype, tolerance: float, sh
         means = kept[0].double().mean(side)
         spread = math.sqrt(share * (1 - share) / (ones.numel() / count))
         assert means.std().item() == pytest.approx(spread, rel=0.2)
-    for one, other in ((kept[0], kept[1]), (kept[0][1:], kept[0][:-1]), (kept[0][:, 1:], kept[0][:, :-1])):
+    one = kept[0]
+    for one, other in ((one, kept[1]), (one[1:], one[:-1]), (one[:, 1:], one[:, :-1]), (one[:, :250], one[:, 250:])):
         both = (one & other).double().mean().item()
         assert both == pytest.approx((1 - share) ** 2, abs=6 * deviation)
 
@@ -180,4 +181,4 @@ def test_dropout_adds_the_same_mask_again() -> None:
     once = mask.apply(x)
     assert torch.equal(mask.apply(x), once)
     assert torch.allclose(mask.apply(x, add_to=torch.ones(30, 40)), once + 1)
-    assert close(once[once != 0], x[once != 0] / 0.7, 1e-6)
+    assert close(once[once != 0], x[once != 0] / 0.7, 1e-5)

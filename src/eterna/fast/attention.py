@@ -5,19 +5,18 @@ Legend: T tokens, N heads of the queries, K of the keys and values (N a multiple
 
 from __future__ import annotations
 
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from eterna.fast.rows import Mask, kernels_for, run
-from eterna.fast.segments import Segments
+from eterna.fast.segments import ROUND, Segments, blocks_of, rounded
 
-KEEP_BYTES = 4 * 2**20
-"""Probabilities of one sequence up to this size are kept for the way back, larger ones computed again."""
-PRODUCT_BYTES = 64 * 2**20
-"""Above this size they are never written out: torch's attention takes the sequence."""
+KEEP_BYTES = 2 * 2**20
+"""Probabilities of one block of queries up to this size are kept for the way back, larger ones computed again."""
 
 
 def attend(
@@ -30,10 +29,8 @@ def attend(
     arXiv:2104.09864), or None. size: D. scale: of the scores. dropout: share of the probabilities.
     """
     longest = max(segments.lengths)
-    heads = q.shape[1] // size
     reach = longest if window is None else min(window, longest)
-    fits = heads * longest * longest * q.element_size() <= PRODUCT_BYTES
-    if kernels_for(q) is not None and fits:
+    if kernels_for(q) is not None:
         cos, sin = rotary if rotary else (None, None)
         assert cos is None or cos.shape == (q.shape[0], size)
         return _Attend.apply(q, k, v, cos, sin, segments, scale, size, reach, dropout)
@@ -76,85 +73,105 @@ class _Attend(torch.autograd.Function):  # type: ignore[misc]
         context: Any, q: Tensor, k: Tensor, v: Tensor, cos: Tensor | None, sin: Tensor | None, segments: Segments,
         scale: float, size: int, reach: int, dropout: float,
     ) -> Tensor:  # fmt: skip
-        heads, groups = q.shape[1] // size, k.shape[1] // size
-        packed = [_pack(q, segments, heads, size, cos, sin), _pack(k, segments, groups, size, cos, sin)]
-        packed.append(_pack(v, segments, groups, size))
-        made = torch.empty_like(packed[0])
+        blocks = _blocks(segments.lengths, q.shape[1] // size, k.shape[1] // size, size, reach)
+        q, k = _pack(q, segments.queries, size, cos, sin), _pack(k, segments, size, cos, sin)
+        v = _pack(v, segments, size)
+        made = torch.empty_like(q)
         kept: list[Tensor | None] = []
         masks: list[Mask | None] = []
-        for place, length in enumerate(segments.lengths):
-            qs, ks, vs = _blocks(packed, segments, place, groups, size)
-            p = _probabilities(qs, ks, length, scale, reach)
+        for block in blocks:
+            p = block.probabilities(q, k, scale)
             mask = Mask(p.view(-1, p.shape[-1]), dropout) if dropout else None
-            dropped = p if mask is None else mask.apply(p.view(-1, p.shape[-1])).view_as(p)
-            torch.bmm(dropped, vs, out=_block(made, segments, place, groups, size))
+            torch.bmm(_dropped(p, mask), v.as_strided(*block.keys), out=made.as_strided(*block.queries))
             kept.append(p if p.numel() * p.element_size() <= KEEP_BYTES else None)
             masks.append(mask)
-        context.save_for_backward(*packed, cos, sin, *kept)
-        context.settings = (segments, scale, size, reach, heads, groups, masks)
-        return _unpack(made, segments, heads, size, q.shape[0])
+        context.save_for_backward(q, k, v, cos, sin, *kept)
+        context.settings = (segments, blocks, masks, size, scale)
+        return _unpack(made, segments.queries, size, segments.tokens)
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> Any:
-        first, second, third, cos, sin, *saved = context.saved_tensors  # once: checkpointing allows no more
-        packed = [first, second, third]
-        segments, scale, size, reach, heads, groups, masks = context.settings
-        given = _pack(gradient, segments, heads, size)
-        made = [torch.empty_like(one) for one in packed]
-        for place, length in enumerate(segments.lengths):
-            qs, ks, vs = _blocks(packed, segments, place, groups, size)
-            dq, dk, dv = _blocks(made, segments, place, groups, size)
-            dout = _block(given, segments, place, groups, size)
-            kept, mask = saved[place], masks[place]
-            p = _probabilities(qs, ks, length, scale, reach) if kept is None else kept
-            dropped = p if mask is None else mask.apply(p.view(-1, p.shape[-1])).view_as(p)
-            torch.bmm(dropped.transpose(1, 2), dout, out=dv)
-            ds = torch.bmm(dout, vs.transpose(1, 2))
-            if mask is not None:
-                ds = mask.apply(ds.view(-1, ds.shape[-1])).view_as(ds)
-            rows, room = ds.shape[0] * ds.shape[1], ds.shape[2]
-            run(kernels_for(ds).softmax_backward, ds, p, rows, room, length, scale, reach)
-            torch.bmm(ds, ks, out=dq)
-            torch.bmm(ds.transpose(1, 2), qs, out=dk)
-        rows = gradient.shape[0]
-        dq = _unpack(made[0], segments, heads, size, rows, cos, sin)
-        dk = _unpack(made[1], segments, groups, size, rows, cos, sin)
-        return dq, dk, _unpack(made[2], segments, groups, size, rows), *[None] * 7
+        q, k, v, cos, sin, *kept = context.saved_tensors  # once: checkpointing allows no more
+        segments, blocks, masks, size, scale = context.settings
+        given = _pack(gradient, segments.queries, size)
+        dq, dk, dv = torch.empty_like(q), torch.zeros_like(k), torch.zeros_like(v)
+        for block, p, mask in zip(blocks, kept, masks, strict=True):
+            p = block.probabilities(q, k, scale) if p is None else p
+            dout = given.as_strided(*block.queries)
+            dv.as_strided(*block.keys).baddbmm_(_dropped(p, mask).transpose(1, 2), dout)
+            ds = _dropped(torch.bmm(dout, v.as_strided(*block.turned)), mask)
+            run(kernels_for(ds).softmax_backward, ds, p, *block.seen, scale)
+            torch.bmm(ds, k.as_strided(*block.keys), out=dq.as_strided(*block.queries))
+            dk.as_strided(*block.keys).baddbmm_(ds.transpose(1, 2), q.as_strided(*block.queries))
+        rows = segments.tokens
+        dq = _unpack(dq, segments.queries, size, rows, cos, sin)
+        dk = _unpack(dk, segments, size, rows, cos, sin)
+        return dq, dk, _unpack(dv, segments, size, rows), *[None] * 7
 
 
-def _probabilities(q: Tensor, k: Tensor, length: int, scale: float, reach: int) -> Tensor:
-    p = torch.bmm(q, k.transpose(1, 2))  # (K, N / K * room, room)
-    rows, room = p.shape[0] * p.shape[1], p.shape[2]
-    run(kernels_for(p).softmax, p, rows, room, length, scale, reach)
-    return p
+def _dropped(p: Tensor, mask: Mask | None) -> Tensor:
+    return p if mask is None else mask.apply(p.view(-1, p.shape[-1])).view_as(p)
 
 
-def _blocks(packed: list[Tensor], segments: Segments, place: int, groups: int, size: int) -> list[Tensor]:
-    return [_block(one, segments, place, groups, size) for one in packed]
+Place = tuple[tuple[int, int, int], tuple[int, int, int], int]
+"""Of a matrix for each group in a packed tensor: shape, strides and first element."""
 
 
-def _block(packed: Tensor, segments: Segments, place: int, groups: int, size: int) -> Tensor:
-    """One sequence of a packed tensor: (K, heads / K * room, D)."""
-    begin, end = segments.bounds[place], segments.bounds[place + 1]
-    return packed[begin:end].view(groups, -1, size)
+class _Block(NamedTuple):
+    """A block of queries of one sequence and the keys that they may see."""
+
+    queries: Place
+    """(K, N / K * rows, D)"""
+    keys: Place
+    """(K, columns, D)"""
+    turned: Place
+    """(K, D, columns)"""
+    seen: tuple[int, ...]
+    """What the kernels are told of its scores (K, N / K * rows, columns)."""
+
+    def probabilities(self, q: Tensor, k: Tensor, scale: float) -> Tensor:
+        p = torch.bmm(q.as_strided(*self.queries), k.as_strided(*self.turned))
+        run(kernels_for(p).softmax, p, *self.seen, scale)
+        return p
 
 
-def _pack(
-    x: Tensor, segments: Segments, heads: int, size: int, cos: Tensor | None = None, sin: Tensor | None = None
-) -> Tensor:
+@lru_cache(maxsize=8)
+def _blocks(lengths: tuple[int, ...], heads: int, groups: int, size: int, reach: int) -> list[_Block]:
+    """Where they lie in tensors that `_pack` made: queries by blocks, keys and values by sequences."""
+    found = []
+    query = key = 0  # rows of the packed tensors that are passed
+    for length in lengths:
+        room, first = rounded(length), 0
+        for count in blocks_of(length):
+            rows, end = rounded(count), first + rounded(count)
+            begin = max(0, first - reach + 1) // ROUND * ROUND
+            at = (key * groups + begin) * size
+            found.append(
+                _Block(
+                    ((groups, heads // groups * rows, size), (heads // groups * rows * size, size, 1), query * heads * size),
+                    ((groups, end - begin, size), (room * size, size, 1), at),
+                    ((groups, size, end - begin), (room * size, 1, size), at),
+                    (heads * rows, end - begin, rows, first - begin, length - begin, reach),
+                )
+            )
+            query, first = query + rows, first + count
+        key += room
+    return found
+
+
+def _pack(x: Tensor, segments: Segments, size: int, cos: Tensor | None = None, sin: Tensor | None = None) -> Tensor:
     """(padded tokens, heads * D): for each sequence in turn a block of (heads, room, D)."""
-    out = x.new_empty(segments.bounds[-1], heads * size)
+    out = x.new_empty(segments.bounds[-1], x.shape[1])
     count, places = len(segments.lengths), (segments.starts, segments.padded)
-    run(kernels_for(x).pack, x.contiguous(), cos, sin, *places, count, heads, size, out)
+    run(kernels_for(x).pack, x.contiguous(), cos, sin, *places, count, x.shape[1] // size, size, out)
     return out
 
 
 def _unpack(
-    packed: Tensor, segments: Segments, heads: int, size: int, rows: int, cos: Tensor | None = None,
-    sin: Tensor | None = None,
-) -> Tensor:  # fmt: skip
-    out = packed.new_empty(rows, heads * size)
+    packed: Tensor, segments: Segments, size: int, rows: int, cos: Tensor | None = None, sin: Tensor | None = None
+) -> Tensor:
+    out = packed.new_empty(rows, packed.shape[1])
     out[sum(segments.lengths) :] = 0
     count, places = len(segments.lengths), (segments.starts, segments.padded)
-    run(kernels_for(packed).unpack, packed, cos, sin, *places, count, heads, size, out)
+    run(kernels_for(packed).unpack, packed, cos, sin, *places, count, packed.shape[1] // size, size, out)
     return out

@@ -25,8 +25,8 @@ SIGNATURES = {
     "norm_weight": (P, P, P, N, N, P),
     "pack": (P, P, P, P, P, N, N, N, P),
     "unpack": (P, P, P, P, P, N, N, N, P),
-    "softmax": (P, N, N, N, F, N),
-    "softmax_backward": (P, P, N, N, N, F, N),
+    "softmax": (P, N, N, N, N, N, N, F),
+    "softmax_backward": (P, P, N, N, N, N, N, N, F),
     "gated": (P, P, K, N, N, P),
     "gated_backward": (P, P, P, K, N, N, P, P),
     "dropout": (P, N, N, P, ctypes.c_uint32, F, K, P),
@@ -34,13 +34,11 @@ SIGNATURES = {
 }
 
 
-def find_kernels(half: bool) -> ctypes.CDLL | None:
-    """The library for bfloat16 (`half`) or float32 activations; None where there is none."""
-    return None if os.environ.get("ETERNA_KERNELS") == "off" else _load(half)
-
-
 @cache
-def _load(half: bool) -> ctypes.CDLL | None:
+def find_kernels(half: bool) -> ctypes.CDLL | None:
+    """The library for bfloat16 (`half`) or float32 activations; None where there is none. Asked once in a process."""
+    if os.environ.get("ETERNA_KERNELS") == "off":
+        return None
     compiler = next((path for name in COMPILERS if (path := shutil.which(name))), None)
     if compiler is None or platform.system() != "Linux":
         return None

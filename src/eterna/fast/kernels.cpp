@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <vector>
 
 struct bf16 {
     uint16_t bits;
@@ -26,6 +27,13 @@ static inline void put(bf16& to, float value) {  // to nearest, ties to even; a 
     uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
     to.bits = uint16_t((bits & 0x7fffffffu) > 0x7f800000u ? 0x7fc0u : rounded);
 }
+
+// Integers in the order of the floats, and back: of these a compiler takes the largest of several at a time.
+static inline int32_t ordered(float value) {
+    int32_t bits = __builtin_bit_cast(int32_t, value);
+    return bits ^ ((bits >> 31) & 0x7fffffff);
+}
+static inline float from_ordered(int32_t key) { return __builtin_bit_cast(float, key ^ ((key >> 31) & 0x7fffffff)); }
 
 // exp in float: argument split by ln 2 in two parts (Cody and Waite), polynomial of degree 6; error about 1 ulp.
 static inline float exp_of(float x) {
@@ -76,6 +84,13 @@ static inline void activate(int kind, float x, float& value, float& slope) {
 #define ROWS _Pragma("omp parallel for schedule(static) if (rows * width > 16384)")
 #define SIMD _Pragma("omp simd")
 #define SUM(name) _Pragma(name)
+
+static inline float largest(const T* values, int64_t count) {
+    int32_t top = INT32_MIN;
+    SUM("omp simd reduction(max : top)")
+    for (int64_t j = 0; j < count; j++) top = ordered(get(values[j])) > top ? ordered(get(values[j])) : top;
+    return from_ordered(top);
+}
 
 // total = h + delta (delta may be null: total is h then and not written); y = total / rms(total) * (w + offset).
 extern "C" void add_norm(const float* h, const T* delta, const float* w, float offset, float eps, int64_t rows,
@@ -199,41 +214,55 @@ extern "C" void unpack(const T* x, const float* cos, const float* sin, const int
         }
 }
 
-// In place, on rows of scores: softmax of scale * score over the positions that a query may see. Row r is the query at
-// r % room; it sees the last `window` positions up to its own. Everything else, rows of padding too, becomes zero.
-extern "C" void softmax(T* scores, int64_t rows, int64_t room, int64_t length, float scale, int64_t window) {
-    int64_t width = room;
-    ROWS for (int64_t row = 0; row < rows; row++) {
-        T* p = scores + row * room;
-        int64_t at = row % room;
-        int64_t end = at < length ? at + 1 : 0, begin = end > window ? end - window : 0;
-        float top = -INFINITY, sum = 0.0f;
-        SUM("omp simd reduction(max : top)")
-        for (int64_t j = begin; j < end; j++) top = get(p[j]) > top ? get(p[j]) : top;
-        SUM("omp simd reduction(+ : sum)")
-        for (int64_t j = begin; j < end; j++) sum += exp_of((get(p[j]) - top) * scale);
-        float share = 1.0f / sum;
-        SIMD for (int64_t j = begin; j < end; j++) put(p[j], exp_of((get(p[j]) - top) * scale) * share);
-        for (int64_t j = 0; j < begin; j++) put(p[j], 0.0f);
-        for (int64_t j = end; j < room; j++) put(p[j], 0.0f);
+// Which keys a row of scores sees, as places in the row. Its query is the (row % block)-th of `block` queries, of which
+// the first is `offset` keys after the row's first; it sees the last `window` keys up to itself, and from `length` on
+// queries are padding that sees nothing.
+struct Seen {
+    int64_t begin, end;
+    Seen(int64_t row, int64_t block, int64_t offset, int64_t length, int64_t window) {
+        int64_t at = row % block + offset;
+        end = at < length ? at + 1 : 0;
+        begin = end > window ? end - window : 0;
+    }
+};
+
+// In place, on rows of scores: softmax of scale * score over the keys that are seen; everything else becomes zero.
+extern "C" void softmax(T* scores, int64_t rows, int64_t width, int64_t block, int64_t offset, int64_t length,
+                        int64_t window, float scale) {
+    _Pragma("omp parallel if (rows * width > 16384)") {
+        std::vector<float> room(width);  // for the exponentials of one row
+        float* e = room.data();
+        _Pragma("omp for schedule(static)") for (int64_t row = 0; row < rows; row++) {
+            T* p = scores + row * width;
+            Seen seen(row, block, offset, length, window);
+            int64_t edge = seen.end + 15 < width ? seen.end + 15 : width;
+            edge -= (edge - seen.begin) % 16;  // whole vectors: their last elements count for nothing
+            for (int64_t j = seen.end; j < edge; j++) put(p[j], -INFINITY);
+            if (edge < seen.end) edge = seen.end;
+            float top = largest(p + seen.begin, edge - seen.begin), sum = 0.0f;
+            SUM("omp simd reduction(+ : sum)")
+            for (int64_t j = seen.begin; j < edge; j++) sum += e[j] = exp_of((get(p[j]) - top) * scale);
+            float share = 1.0f / sum;
+            SIMD for (int64_t j = seen.begin; j < seen.end; j++) put(p[j], e[j] * share);
+            for (int64_t j = 0; j < seen.begin; j++) put(p[j], 0.0f);
+            for (int64_t j = seen.end; j < width; j++) put(p[j], 0.0f);
+        }
     }
 }
 
 // In place on dp: ds = scale * p * (dp - sum(dp * p)), zero where p was not computed.
-extern "C" void softmax_backward(T* dp, const T* p, int64_t rows, int64_t room, int64_t length, float scale,
-                             int64_t window) {
-    int64_t width = room;
+extern "C" void softmax_backward(T* dp, const T* p, int64_t rows, int64_t width, int64_t block, int64_t offset,
+                                 int64_t length, int64_t window, float scale) {
     ROWS for (int64_t row = 0; row < rows; row++) {
-        T* g = dp + row * room;
-        const T* q = p + row * room;
-        int64_t at = row % room;
-        int64_t end = at < length ? at + 1 : 0, begin = end > window ? end - window : 0;
+        T* g = dp + row * width;
+        const T* q = p + row * width;
+        Seen seen(row, block, offset, length, window);
         float dot = 0.0f;
         SUM("omp simd reduction(+ : dot)")
-        for (int64_t j = begin; j < end; j++) dot += get(g[j]) * get(q[j]);
-        SIMD for (int64_t j = begin; j < end; j++) put(g[j], scale * get(q[j]) * (get(g[j]) - dot));
-        for (int64_t j = 0; j < begin; j++) put(g[j], 0.0f);
-        for (int64_t j = end; j < room; j++) put(g[j], 0.0f);
+        for (int64_t j = seen.begin; j < seen.end; j++) dot += get(g[j]) * get(q[j]);
+        SIMD for (int64_t j = seen.begin; j < seen.end; j++) put(g[j], scale * get(q[j]) * (get(g[j]) - dot));
+        for (int64_t j = 0; j < seen.begin; j++) put(g[j], 0.0f);
+        for (int64_t j = seen.end; j < width; j++) put(g[j], 0.0f);
     }
 }
 
@@ -271,28 +300,35 @@ extern "C" void gated_backward(const T* dz, const T* gate, const T* up, int kind
                  : gated_backward_rows<GELU_TANH>(dz, gate, up, rows, width, dgate, dup);
 }
 
-// y = x with each element dropped where its bits are at least `keep`, the others times `scale`; added to y if `add`.
-extern "C" void dropout(const T* x, int64_t rows, int64_t width, const uint64_t* drawn, uint32_t keep, float scale, int add,
-                        T* y) {
-    uint64_t seed = *drawn;
+// y = x with each element dropped whose 16 bits are at least `keep`, the others times `scale`; added to y if `add`.
+// One hash serves two elements of a row: the low half of its bits for column j, the high half for column j + half.
+template <bool add>
+static void dropout_rows(const T* x, int64_t rows, int64_t width, uint64_t seed, uint32_t keep, float scale, T* y) {
+    int32_t half = int32_t((width + 1) / 2), rest = int32_t(width) - half;
     ROWS for (int64_t row = 0; row < rows; row++) {
-        uint64_t first = uint64_t(row) * uint64_t(width);
+        uint64_t first = uint64_t(row) * uint64_t(half);
         uint32_t low = uint32_t(seed), high = uint32_t(seed >> 32) ^ (uint32_t(first >> 32) * 0x9e3779b9u);
         uint32_t base = uint32_t(first);
-        const T* from = x + first;
-        T* to = y + first;
-        if (add) {
-            SIMD for (int32_t j = 0; j < int32_t(width); j++) {
-                float value = random_bits(base + uint32_t(j), low, high) < keep ? get(from[j]) * scale : 0.0f;
-                put(to[j], get(to[j]) + value);
-            }
-        } else {
-            SIMD for (int32_t j = 0; j < int32_t(width); j++) {
-                float value = random_bits(base + uint32_t(j), low, high) < keep ? get(from[j]) * scale : 0.0f;
-                put(to[j], value);
-            }
+        const T *from = x + row * width, *later = from + half;
+        T *to = y + row * width, *last = to + half;
+        SIMD for (int32_t j = 0; j < rest; j++) {
+            uint32_t bits = random_bits(base + uint32_t(j), low, high);
+            float one = (bits & 0xffffu) < keep ? get(from[j]) * scale : 0.0f;
+            float other = (bits >> 16) < keep ? get(later[j]) * scale : 0.0f;
+            put(to[j], add ? get(to[j]) + one : one);
+            put(last[j], add ? get(last[j]) + other : other);
+        }
+        if (rest < half) {
+            float one = (random_bits(base + uint32_t(rest), low, high) & 0xffffu) < keep ? get(from[rest]) * scale : 0.0f;
+            put(to[rest], add ? get(to[rest]) + one : one);
         }
     }
+}
+
+extern "C" void dropout(const T* x, int64_t rows, int64_t width, const uint64_t* drawn, uint32_t keep, float scale,
+                        int add, T* y) {
+    add ? dropout_rows<true>(x, rows, width, *drawn, keep, scale, y)
+        : dropout_rows<false>(x, rows, width, *drawn, keep, scale, y);
 }
 
 // Weighted cross-entropy of each row and, in place of the logits, its gradient.
@@ -301,9 +337,7 @@ extern "C" void cross_entropy(T* logits, const int64_t* targets, const float* we
                           int64_t width, float* losses) {
     ROWS for (int64_t row = 0; row < rows; row++) {
         T* z = logits + row * width;
-        float top = -INFINITY, sum = 0.0f, all = 0.0f, weight = weights[row], truth = get(z[targets[row]]);
-        SUM("omp simd reduction(max : top)")
-        for (int64_t j = 0; j < width; j++) top = get(z[j]) > top ? get(z[j]) : top;
+        float top = largest(z, width), sum = 0.0f, all = 0.0f, weight = weights[row], truth = get(z[targets[row]]);
         SUM("omp simd reduction(+ : sum, all)")
         for (int64_t j = 0; j < width; j++) {
             float value = get(z[j]);

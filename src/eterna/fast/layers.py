@@ -1,6 +1,6 @@
 """What a decoder layer of a known architecture computes, on rows of tokens instead of padded batches.
 
-Legend: T tokens, H width. The residual stream is float32; between its norms everything is in the compute type.
+Legend: T tokens, N of them chosen, H width. The residual stream is float32; between its norms everything is in the compute type.
 """
 
 from __future__ import annotations
@@ -13,25 +13,32 @@ from torch.nn import functional
 
 from eterna.fast.attention import attend
 from eterna.fast.linear import project
-from eterna.fast.rows import Mask, add_norm, gated
+from eterna.fast.rows import Mask, add_norm, gated, select
 from eterna.fast.segments import Segments
 
 
 def llama_layer(
-    layer: Any, h: Tensor, rotary: tuple[Tensor, Tensor], segments: Segments, dtype: torch.dtype, activation: str
-) -> Tensor:
-    """Llama, Mistral, Qwen2 and Gemma: two RMS norms, rotary attention with grouped keys, a gated unit. (T, H)."""
+    layer: Any, h: Tensor, delta: Tensor | None, rotary: tuple[Tensor, Tensor], segments: Segments,
+    dtype: torch.dtype, activation: str, keep: Tensor | None,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Llama, Mistral, Qwen2 and Gemma: two RMS norms, rotary attention with grouped keys, a gated unit.
+
+    h: (T, H), and delta, what the layer before would add to it. keep: (N,), the only tokens that anybody looks at
+    afterwards, or None. Returns both for the next layer, (T, H) or (N, H).
+    """
     attention, unit = layer.self_attn, layer.mlp
-    h, x = add_norm(h, None, *norm_of(layer.input_layernorm), dtype)
+    h, x = add_norm(h, delta, *norm_of(layer.input_layernorm), dtype)
     q, k, v = project(x, [attention.q_proj, attention.k_proj, attention.v_proj])
     window = getattr(attention.config, "sliding_window", None) if slides(attention) else None
     share = attention.attention_dropout if attention.training else 0.0
     mixed = attend(q, k, v, rotary, segments, attention.scaling, attention.head_dim, window, share)
+    if keep is not None:
+        h, mixed = select(h, keep), select(mixed, keep)
     (out,) = project(mixed, [attention.o_proj])
     h, x = add_norm(h, out, *norm_of(layer.post_attention_layernorm), dtype)
     gate, up = project(x, [unit.gate_proj, unit.up_proj])
     (out,) = project(gated(gate, up, activation), [unit.down_proj])
-    return h + out
+    return h, out
 
 
 def slides(attention: Any) -> bool:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from eterna.fast.layers import gpt2_layer, llama_layer, norm_of
 from eterna.fast.loss import labelled_loss
-from eterna.fast.rows import KINDS, add_norm
+from eterna.fast.rows import KINDS, add_norm, select
 from eterna.fast.segments import Segments
 
 LLAMA_LIKE = {"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "GemmaForCausalLM"}
@@ -87,34 +87,40 @@ class FastPath:
             body = model.model
             tables, layers = [body.embed_tokens], body.layers
         found: dict[nn.Module, Callable[..., Any]] = {table: _in_float(table.forward) for table in tables}
-        found |= {layer: self._layer(layer) for layer in layers}
+        found |= {layer: self._layer(layer, last=layer is layers[-1]) for layer in layers}
         if body is not getattr(model, "transformer", None):
             found[body.norm] = self._final_norm(body.norm)
         found[model] = self._whole(body)
         return found
 
-    def _layer(self, layer: Any) -> Callable[..., Tensor]:
+    def _layer(self, layer: Any, last: bool) -> Callable[..., Any]:
         gpt2 = hasattr(layer, "attn")
         activation = "" if gpt2 else self.model.config.hidden_act
 
-        def compute(hidden_states: Tensor, *_: Any, segments: Segments, **rest: Any) -> Tensor:
-            h = hidden_states[0]
+        def compute(hidden_states: Any, *_: Any, segments: Segments, keep: Tensor, **rest: Any) -> Any:
             if gpt2:
-                return gpt2_layer(layer, h, segments, self.dtype)[None]
+                return gpt2_layer(layer, hidden_states[0], segments, self.dtype)[None]
+            h, delta = (hidden_states[0], None) if isinstance(hidden_states, Tensor) else hidden_states
             cos, sin = (table[0].contiguous() for table in rest["position_embeddings"])
-            return llama_layer(layer, h, (cos, sin), segments, self.dtype, activation)[None]
+            chosen = keep if last else None
+            h, delta = llama_layer(layer, h, delta, (cos, sin), segments, self.dtype, activation, chosen)
+            recomputed = getattr(layer, "gradient_checkpointing", False) and layer.training
+            return (h + delta)[None] if recomputed else (h, delta)
 
-        def forward(hidden_states: Tensor, *positional: Any, **named: Any) -> Tensor:
+        def forward(hidden_states: Any, *positional: Any, **named: Any) -> Any:
             if getattr(layer, "gradient_checkpointing", False) and layer.training:
-                made: Tensor = layer._gradient_checkpointing_func(partial(compute, **named), hidden_states, *positional)
-                return made
+                return layer._gradient_checkpointing_func(partial(compute, **named), hidden_states, *positional)
             return compute(hidden_states, *positional, **named)
 
         # Earlier versions of transformers recompute around a layer's forward, later ones inside it.
         return forward if type(layer).__call__ is nn.Module.__call__ else compute
 
-    def _final_norm(self, norm: nn.Module) -> Callable[[Tensor], Tensor]:
-        return lambda hidden_states: add_norm(hidden_states[0], None, *norm_of(norm), self.dtype)[1][None]
+    def _final_norm(self, norm: nn.Module) -> Callable[[Any], Tensor]:
+        def forward(hidden_states: Any) -> Tensor:
+            h, delta = (hidden_states[0], None) if isinstance(hidden_states, Tensor) else hidden_states
+            return add_norm(h, delta, *norm_of(norm), self.dtype)[1][None]
+
+        return forward
 
     def _whole(self, body: Any) -> Callable[..., Any]:
         def forward(
@@ -128,11 +134,13 @@ class FastPath:
                 mask = input_ids.new_zeros((1, 1, 1, 1))
                 outputs = body(
                     input_ids=input_ids, attention_mask=mask, position_ids=position_ids, use_cache=False,
-                    segments=segments,
+                    segments=segments, keep=keep,
                 )  # fmt: skip
                 hidden = outputs.last_hidden_state[0].to(self.dtype)
+                if hidden.shape[0] != keep.shape[0]:
+                    hidden = select(hidden, keep)
                 head = self.model.get_output_embeddings()
-                loss = labelled_loss(hidden.index_select(0, keep), head, targets, weights, smoothing)
+                loss = labelled_loss(hidden, head, targets, weights, smoothing)
             return CausalLMOutputWithPast(loss=loss)
 
         return forward

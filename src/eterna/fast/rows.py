@@ -1,6 +1,6 @@
 """Norms, gated activations and dropout on rows of activations, each with its gradient.
 
-Legend: T tokens, H width. Where the kernels are missing (no compiler, a GPU) torch's operations do the same.
+Legend: T tokens, N of them chosen, H width. Where the kernels are missing (no compiler, a GPU) torch's operations do the same.
 """
 
 from __future__ import annotations
@@ -28,13 +28,16 @@ def kernels_for(x: Tensor, dtype: torch.dtype | None = None) -> Any:
 def run(kernel: Any, *values: Any) -> None:
     """Call a kernel; tensors, which must be contiguous, by the addresses of their first elements.
 
-    All of them are held until it returns: a tensor that was made on the spot would be freed before. Tensors without
-    storage, on which a step is traced to know its memory, are left alone.
+    All of them are held until it returns: a tensor that was made on the spot would be freed before. The first value is
+    a tensor; one without storage, on which a step is traced to know its memory, is left alone.
     """
-    if any(isinstance(value, FakeTensor) for value in values):
-        return
-    assert all(value.is_contiguous() for value in values if isinstance(value, Tensor))
-    kernel(*(value.data_ptr() if isinstance(value, Tensor) else value for value in values))
+    if type(values[0]) is not FakeTensor:
+        kernel(*[_address(value) if isinstance(value, Tensor) else value for value in values])
+
+
+def _address(tensor: Tensor) -> int:
+    assert tensor.is_contiguous()
+    return tensor.data_ptr()
 
 
 def add_norm(
@@ -139,16 +142,34 @@ class _Gated(torch.autograd.Function):  # type: ignore[misc]
         return dgate, dup, None
 
 
+def select(x: Tensor, rows: Tensor) -> Tensor:
+    """The chosen rows of x. (T, H) and (N,), no row twice, to (N, H)."""
+    return _Select.apply(x, rows)  # index_select adds its gradient up row by row, as if one could be there twice
+
+
+class _Select(torch.autograd.Function):  # type: ignore[misc]
+    @staticmethod
+    def forward(context: Any, x: Tensor, rows: Tensor) -> Tensor:
+        context.save_for_backward(rows)
+        context.count = x.shape[0]
+        return x.index_select(0, rows)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Any:
+        (rows,) = context.saved_tensors
+        return gradient.new_zeros(context.count, gradient.shape[1]).index_copy_(0, rows, gradient), None
+
+
 class Mask:
     """Which elements of a (T, H) tensor are kept by dropout: by a seed where there are kernels, else as a tensor."""
 
     def __init__(self, x: Tensor, share: float) -> None:
         """Drawn from torch's random state. share: of the elements that become zero."""
-        self.scale = 1.0 / (1.0 - share)
-        self.threshold = min(2**32 - 1, round((1.0 - share) * 2**32))
+        self.threshold = max(1, round((1.0 - share) * 2**16))  # of 16 random bits
+        self.scale = 2**16 / self.threshold
         self.seed = self.kept = None
         if kernels_for(x) is None:
-            self.kept = torch.rand_like(x, dtype=torch.float32) >= share
+            self.kept = torch.rand_like(x, dtype=torch.float32) * self.scale < 1.0
         else:
             self.seed = torch.randint(-(2**63), 2**63 - 1, ())  # all that is random: checkpoints keep torch's state
 

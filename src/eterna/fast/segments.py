@@ -1,11 +1,13 @@
 """Several sequences in one row, one after another, without padding between them.
 
 Legend: S sequences, T tokens in all (rounded up to a multiple of ROUND; what is beyond the last sequence is filler).
+A sequence's room is its length, rounded up likewise.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import accumulate
 
 import torch
@@ -13,6 +15,10 @@ from torch import Tensor
 
 ROUND = 16
 """Sizes of matrix products are multiples of this: few different ones, whose code oneDNN keeps."""
+
+
+BLOCK = 192
+"""Queries are taken in blocks of about this many, so that few products are made of what they may not see."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +29,7 @@ class Segments:
     starts: Tensor = field(init=False)
     """(S + 1,) int64: the first token of each, and the end of the last."""
     padded: Tensor = field(init=False)
-    """(S + 1,) int64: the same where each length is rounded up."""
+    """(S + 1,) int64: the same where each sequence takes its room."""
     bounds: tuple[int, ...] = field(init=False)
     """`padded` as numbers."""
 
@@ -37,6 +43,17 @@ class Segments:
     def tokens(self) -> int:
         """T."""
         return rounded(sum(self.lengths))
+
+    @cached_property
+    def queries(self) -> Segments:
+        """The same tokens in blocks of about BLOCK; none holds tokens of two sequences."""
+        return Segments(tuple(count for length in self.lengths for count in blocks_of(length)))
+
+
+def blocks_of(length: int) -> list[int]:
+    """A sequence's tokens in blocks of about BLOCK, of one size but for the last; multiples of ROUND but for it."""
+    step = rounded(-(-length // max(1, round(length / BLOCK))))
+    return [min(step, length - begin) for begin in range(0, length, step)]
 
 
 def rounded(count: int) -> int:

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from eterna.fast import FastPath, Segments, why_not
+from eterna.fast import FastPath, Segments, rounded, why_not
 
-CPU_TOKENS = 1024
+CPU_TOKENS = 2048
 """A micro-batch on a CPU: large enough for the matrix products, small enough for the caches."""
 COUNTED = ("input_ids", "attention_mask")  # what Trainer counts tokens by
 
@@ -96,12 +96,16 @@ def _part(rows: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Any]:
     positions = torch.cat([*(torch.arange(length) for length in lengths), torch.arange(filler)])
     counts = torch.cat([*(weights for _, weights in rows), torch.zeros(filler)])
     counts[segments.starts[:-1]] = 0.0
-    (at,) = (counts > 0).nonzero(as_tuple=True)  # (N,)
+    following, counts = ids.roll(-1), counts.roll(-1)  # (T,): what each position predicts, and its weight
+    learnt = counts > 0
+    spare = rounded(max(1, int(learnt.sum()))) - int(learnt.sum())
+    learnt[(~learnt).nonzero()[:spare, 0]] = True  # of weight 0, so that the count is a multiple of ROUND
+    (keep,) = learnt.nonzero(as_tuple=True)  # (N,)
     return {
         "input_ids": ids[None],
         "position_ids": positions[None],
         "segments": segments,
-        "keep": at - 1,
-        "targets": ids[at],
-        "weights": counts[at],
+        "keep": keep,
+        "targets": following[keep],
+        "weights": counts[keep],
     }
