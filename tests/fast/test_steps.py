@@ -45,7 +45,7 @@ def test_the_last_micro_batch_holds_all_parts() -> None:
     assert [part["segments"].lengths for part in last["parts"]] == [(120, 7), (50, 33)]
     assert int(first["attention_mask"].sum() + last["attention_mask"].sum()) == 50 + 7 + 120 + 33
     part = last["parts"][1]
-    assert part["input_ids"].shape == (1, 96)
+    assert part["input_ids"].shape == (1, 128)
     assert part["input_ids"][0, :50].tolist() == list(data[0].ids)
     assert part["position_ids"][0, 48:53].tolist() == [48, 49, 0, 1, 2]
     learnt = part["weights"] > 0

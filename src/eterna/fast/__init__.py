@@ -6,6 +6,6 @@ a step is taken, the layers of a known architecture compute by the functions her
 """
 
 from eterna.fast.path import FastPath, why_not
-from eterna.fast.segments import Segments, rounded
+from eterna.fast.segments import ROWS, Segments, rounded
 
-__all__ = ["FastPath", "Segments", "rounded", "why_not"]
+__all__ = ["ROWS", "FastPath", "Segments", "rounded", "why_not"]

@@ -1,6 +1,6 @@
 """Several sequences in one row, one after another, without padding between them.
 
-Legend: S sequences, T tokens in all (rounded up to a multiple of ROUND; what is beyond the last sequence is filler).
+Legend: S sequences, T tokens in all (rounded up to a multiple of ROWS; what is beyond the last sequence is filler).
 A sequence's room is its length, rounded up likewise.
 """
 
@@ -13,8 +13,11 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
-ROUND = 16
-"""Sizes of matrix products are multiples of this: few different ones, whose code oneDNN keeps."""
+ROUND = 32
+"""Sizes of products within a sequence are multiples of this."""
+ROWS = 64
+"""Tokens of a row, and those that are looked at, come in multiples of this. oneDNN compiles each of its products anew
+for every size that it meets, and keeps what it compiled: with few sizes a run is faster and smaller."""
 
 
 BLOCK = 192
@@ -42,7 +45,7 @@ class Segments:
     @property
     def tokens(self) -> int:
         """T."""
-        return rounded(sum(self.lengths))
+        return rounded(sum(self.lengths), ROWS)
 
     @cached_property
     def queries(self) -> Segments:
@@ -56,6 +59,6 @@ def blocks_of(length: int) -> list[int]:
     return [min(step, length - begin) for begin in range(0, length, step)]
 
 
-def rounded(count: int) -> int:
-    """The next multiple of ROUND."""
-    return -(-count // ROUND) * ROUND
+def rounded(count: int, to: int = ROUND) -> int:
+    """The next multiple."""
+    return -(-count // to) * to

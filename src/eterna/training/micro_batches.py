@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from eterna.fast import FastPath, Segments, rounded, why_not
+from eterna.fast import ROWS, FastPath, Segments, rounded, why_not
 
 CPU_TOKENS = 2048
 """A micro-batch on a CPU: large enough for the matrix products, small enough for the caches."""
@@ -98,8 +98,8 @@ def _part(rows: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Any]:
     counts[segments.starts[:-1]] = 0.0
     following, counts = ids.roll(-1), counts.roll(-1)  # (T,): what each position predicts, and its weight
     learnt = counts > 0
-    spare = rounded(max(1, int(learnt.sum()))) - int(learnt.sum())
-    learnt[(~learnt).nonzero()[:spare, 0]] = True  # of weight 0, so that the count is a multiple of ROUND
+    spare = rounded(max(1, int(learnt.sum())), ROWS) - int(learnt.sum())
+    learnt[(~learnt).nonzero()[:spare, 0]] = True  # of weight 0, so that the count is a multiple of ROWS
     (keep,) = learnt.nonzero(as_tuple=True)  # (N,)
     return {
         "input_ids": ids[None],
