@@ -20,10 +20,10 @@ from eterna.config import TrainingSection
 from eterna.data import Encoded
 from eterna.data.batches import Collator
 from eterna.errors import TrainingFailedError
-from eterna.fast import FastPath
+from eterna.fast import FastPath, fill
 from eterna.runs import RunFolder
 from eterna.training import EternaTrainer, build_arguments, fast_path_of
-from eterna.training.micro_batches import fill, without_padding
+from eterna.training.micro_batches import without_padding
 
 
 @given(st.lists(st.integers(1, 300), max_size=40), st.integers(1, 400))

@@ -14,7 +14,7 @@ def test_a_compiled_model_trains_the_same(run_values: dict[str, Any], tmp_path: 
     from torch._dynamo.utils import counters
 
     counters.clear()
-    plain = run(run_values, max_steps=2)
+    plain = run(run_values, max_steps=2, fast_path="off")
     assert not counters["frames"]
     compiled = run(run_values, max_steps=2, output_dir=str(tmp_path / "c"), torch_compile_backend="eager")
     assert counters["frames"]["ok"] > 0

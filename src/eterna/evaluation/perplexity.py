@@ -23,6 +23,8 @@ from eterna.data import Encoded
 from eterna.evaluation.intervals import bootstrap_ratio, not_scored, paired_scores, signed
 from eterna.runs import Score
 
+FLAT_TOKENS = 2048
+"""Of one forward pass without padding."""
 SHOWN_SLICE = 4  # a slice with fewer items gets no figures of its own
 
 
@@ -94,20 +96,50 @@ def score_items(
     pieces = sorted(_windows(items, window, stride), key=lambda piece: len(piece.ids))
     totals = [0.0] * len(items)
     counts = [0] * len(items)
-    device = next(model.parameters()).device
     was_training = model.training
     model.eval()
     with torch.no_grad():
-        for start in range(0, len(pieces), batch_size):
-            batch = pieces[start : start + batch_size]
-            for piece, nll in zip(batch, _batch_nll(model, batch, device), strict=True):
-                totals[piece.item] += nll
-                counts[piece.item] += sum(piece.scored)
+        for piece, nll in _piece_losses(model, pieces, batch_size):
+            totals[piece.item] += nll
+            counts[piece.item] += sum(piece.scored)
     model.train(was_training)
     return [
         ItemLoss(item.id, item.group, totals[number], counts[number], item.trained_bytes, item.slices)
         for number, item in enumerate(items)
     ]
+
+
+def _piece_losses(model: Any, pieces: Sequence[_Window], batch_size: int) -> Iterator[tuple[_Window, float]]:
+    """NLL of each window: on the fast path where its kernels are, else in padded batches."""
+    import torch
+
+    from eterna.fast import FastPath, fill, kernels_for, why_not
+
+    first = next(model.parameters())
+    if why_not(model) or kernels_for(first, model.dtype) is None:
+        for start in range(0, len(pieces), batch_size):
+            batch = pieces[start : start + batch_size]
+            yield from zip(batch, _batch_nll(model, batch, first.device), strict=True)
+        return
+    path = FastPath(model, model.dtype)
+    lengths = [len(piece.ids) for piece in pieces]
+    for places in fill(lengths, max([FLAT_TOKENS, *lengths])):
+        batch = [pieces[place] for place in places]
+        with path.lent():
+            losses = _flat_nll(model, batch)
+        yield from zip(batch, losses, strict=True)
+
+
+def _flat_nll(model: Any, batch: Sequence[_Window]) -> list[float]:
+    """NLL of the scored tokens of each window, laid one after another."""
+    import torch
+
+    from eterna.fast import part_of
+
+    part = part_of([(torch.tensor(piece.ids), torch.tensor(piece.scored).float()) for piece in batch])
+    losses = model(**part, each=True).loss[part["weights"] > 0].double()
+    scored = [sum(piece.scored[1:]) for piece in batch]
+    return [float(one.sum()) for one in losses.split(scored)]
 
 
 def _batch_nll(model: Any, batch: Sequence[_Window], device: Any) -> list[float]:

@@ -5,7 +5,9 @@ between the matrix products is done by fused kernels. transformers' modules and 
 a step is taken, the layers of a known architecture compute by the functions here.
 """
 
+from eterna.fast.parts import fill, part_of, part_of_lengths
 from eterna.fast.path import FastPath, why_not
-from eterna.fast.segments import ROWS, Segments, rounded
+from eterna.fast.rows import kernels_for
+from eterna.fast.segments import Segments
 
-__all__ = ["ROWS", "FastPath", "Segments", "rounded", "why_not"]
+__all__ = ["FastPath", "Segments", "fill", "kernels_for", "part_of", "part_of_lengths", "why_not"]

@@ -5,6 +5,7 @@ Legend: N labelled tokens, H width, V vocabulary.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -32,6 +33,23 @@ def labelled_loss(hidden: Tensor, head: nn.Module, targets: Tensor, weights: Ten
     return _ChunkedLoss.apply(hidden, linear.weight, linear, targets, weights, smoothing)
 
 
+def each_loss(hidden: Tensor, head: nn.Module, targets: Tensor) -> Tensor:
+    """Cross-entropy at each position, (N,) float32, for evaluation. Shapes as in `labelled_loss`."""
+    linear = linear_of(head)
+    width = head.weight.shape[0] if linear is None else linear.weight.shape[1 if linear.transposed else 0]
+    found = [hidden.new_empty(0, dtype=torch.float32)]
+    for piece in _pieces(hidden, width):
+        logits = project(hidden[piece], [head])[0]
+        found.append(_loss_and_gradient(logits, targets[piece], torch.ones(len(logits)), 0.0)[0])
+    return torch.cat(found)
+
+
+def _pieces(hidden: Tensor, vocabulary: int) -> Iterator[slice]:
+    """Rows in chunks whose logits take CHUNK_BYTES."""
+    rows = max(16, CHUNK_BYTES // (vocabulary * hidden.element_size()) // 16 * 16)
+    return (slice(begin, begin + rows) for begin in range(0, hidden.shape[0], rows))
+
+
 def _weighted(logits: Tensor, targets: Tensor, weights: Tensor, smoothing: float) -> Tensor:
     losses = functional.cross_entropy(logits.float(), targets, reduction="none", label_smoothing=smoothing)
     return torch.dot(losses, weights)
@@ -43,12 +61,10 @@ class _ChunkedLoss(torch.autograd.Function):  # type: ignore[misc]
         context: Any, hidden: Tensor, weight: Tensor, linear: Linear, targets: Tensor, weights: Tensor, smoothing: float
     ) -> Tensor:
         matrix = linear.matrix(hidden.dtype)  # (V, H)
-        rows = max(16, CHUNK_BYTES // (matrix.shape[0] * hidden.element_size()) // 16 * 16)
         dhidden = torch.empty_like(hidden)
         dweight = torch.zeros_like(weight, dtype=torch.float32) if weight.requires_grad else None
         total = hidden.new_zeros((), dtype=torch.float64)
-        for begin in range(0, hidden.shape[0], rows):
-            piece = slice(begin, begin + rows)
+        for piece in _pieces(hidden, matrix.shape[0]):
             logits = hidden[piece] @ matrix.t()
             losses, gradient = _loss_and_gradient(logits, targets[piece], weights[piece], smoothing)
             total += losses.sum(dtype=torch.float64)

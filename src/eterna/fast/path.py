@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from eterna.fast.layers import gpt2_layer, llama_layer, norm_of
-from eterna.fast.loss import labelled_loss
+from eterna.fast.loss import each_loss, labelled_loss
 from eterna.fast.rows import KINDS, add_norm, select
 from eterna.fast.segments import Segments
 
@@ -64,7 +64,8 @@ class FastPath:
         """While this lasts, forward and backward of the model are the fast ones.
 
         The model is then called with input_ids and position_ids (1, T), segments, and keep, targets and weights (N,):
-        the positions whose next token is learnt, that token, its loss weight; smoothing. It answers with `loss`.
+        the positions whose next token is learnt, that token, its loss weight; smoothing. It answers with `loss`, the
+        weighted sum; with `each`, under no_grad, with the loss of each position (N,), without weights and smoothing.
         """
         before = {}
         for module, forward in self._replacements().items():
@@ -125,7 +126,7 @@ class FastPath:
     def _whole(self, body: Any) -> Callable[..., Any]:
         def forward(
             input_ids: Tensor, position_ids: Tensor, segments: Segments, keep: Tensor, targets: Tensor,
-            weights: Tensor, smoothing: float = 0.0, **_: Any,
+            weights: Tensor, smoothing: float = 0.0, each: bool = False, **_: Any,
         ) -> Any:  # fmt: skip
             from transformers.modeling_outputs import CausalLMOutputWithPast
 
@@ -140,6 +141,8 @@ class FastPath:
                 if hidden.shape[0] != keep.shape[0]:
                     hidden = select(hidden, keep)
                 head = self.model.get_output_embeddings()
+                if each:
+                    return CausalLMOutputWithPast(loss=each_loss(hidden, head, targets))
                 loss = labelled_loss(hidden, head, targets, weights, smoothing)
             return CausalLMOutputWithPast(loss=loss)
 

@@ -204,8 +204,8 @@ def _step_bytes(
 
 def _flat_step(path: Any, model: Any, ledger: Any, batch: Batch) -> StepBytes:
     """One micro-batch on the fast path."""
+    from eterna.fast import part_of_lengths
     from eterna.fast.loss import CHUNK_BYTES
-    from eterna.training.micro_batches import part_of_lengths
 
     part = part_of_lengths(batch.flat, batch.flat_labelled)
     with path.lent():

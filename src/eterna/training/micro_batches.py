@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from eterna.fast import ROWS, FastPath, Segments, rounded, why_not
+from eterna.fast import FastPath, fill, part_of, why_not
 
 CPU_TOKENS = 2048
 """A micro-batch on a CPU: large enough for the matrix products, small enough for the caches."""
@@ -42,23 +42,6 @@ def token_budget(lengths: Sequence[int], rows: int, on_cpu: bool) -> int:
     return min(rows * longest, max(CPU_TOKENS, longest)) if on_cpu else rows * longest
 
 
-def fill(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Which examples go into one micro-batch: the longest first, each into the first where it fits.
-
-    None holds more than `budget` tokens, unless a single example does. The order is a function of the lengths alone.
-    """
-    batches: list[list[int]] = []
-    room: list[int] = []
-    for place in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
-        where = next((number for number, left in enumerate(room) if lengths[place] <= left), len(room))
-        if where == len(room):
-            batches.append([])
-            room.append(budget)
-        batches[where].append(place)
-        room[where] -= lengths[place]
-    return batches
-
-
 def without_padding(batches: Sequence[dict[str, Tensor]], budget: int) -> list[dict[str, Any]]:
     """The micro-batches of one optimizer step, laid out anew: the last of them holds all `parts`, the others none.
 
@@ -72,40 +55,7 @@ def without_padding(batches: Sequence[dict[str, Tensor]], budget: int) -> list[d
         )
         if weights[1:length].any()
     ]
-    parts = [_part([rows[place] for place in places]) for places in fill([len(ids) for ids, _ in rows], budget)]
-    parts = parts or [_part([(batches[0]["input_ids"][0, :1], torch.zeros(1))])]
+    parts = [part_of([rows[place] for place in places]) for places in fill([len(ids) for ids, _ in rows], budget)]
+    parts = parts or [part_of([(batches[0]["input_ids"][0, :1], torch.zeros(1))])]
     kept = [{name: batch[name] for name in COUNTED} for batch in batches]
     return [{**batch, "parts": parts if number == len(kept) else []} for number, batch in enumerate(kept, start=1)]
-
-
-def part_of_lengths(lengths: Sequence[int], labelled: int) -> dict[str, Any]:
-    """A micro-batch of sequences of these lengths, with `labelled` labels, of which only the shape is of interest."""
-    segments = Segments(tuple(lengths))
-    ids = torch.zeros((1, segments.tokens), dtype=torch.long)  # (1, T)
-    at = torch.zeros(max(labelled, 1), dtype=torch.long)  # (N,)
-    counts = torch.ones(max(labelled, 1))
-    return {"input_ids": ids, "position_ids": ids, "segments": segments, "keep": at, "targets": at, "weights": counts}
-
-
-def _part(rows: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Any]:
-    """What FastPath's model is called with."""
-    lengths = tuple(len(ids) for ids, _ in rows)
-    segments = Segments(lengths)
-    filler = segments.tokens - sum(lengths)
-    ids = torch.cat([*(ids for ids, _ in rows), rows[0][0][:1].expand(filler)])  # (T,)
-    positions = torch.cat([*(torch.arange(length) for length in lengths), torch.arange(filler)])
-    counts = torch.cat([*(weights for _, weights in rows), torch.zeros(filler)])
-    counts[segments.starts[:-1]] = 0.0
-    following, counts = ids.roll(-1), counts.roll(-1)  # (T,): what each position predicts, and its weight
-    learnt = counts > 0
-    spare = rounded(max(1, int(learnt.sum())), ROWS) - int(learnt.sum())
-    learnt[(~learnt).nonzero()[:spare, 0]] = True  # of weight 0, so that the count is a multiple of ROWS
-    (keep,) = learnt.nonzero(as_tuple=True)  # (N,)
-    return {
-        "input_ids": ids[None],
-        "position_ids": positions[None],
-        "segments": segments,
-        "keep": keep,
-        "targets": following[keep],
-        "weights": counts[keep],
-    }

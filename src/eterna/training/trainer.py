@@ -128,7 +128,7 @@ class EternaTrainer(Trainer):  # type: ignore[misc]
         return batches, sums[0].to(torch.float32)
 
     def _token_budget(self, device: torch.device) -> int:
-        return token_budget(self.lengths, self.args.train_batch_size, device.type == "cpu")
+        return token_budget(self.lengths, self._train_batch_size, device.type == "cpu")
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
