@@ -169,8 +169,9 @@ def test_dropout_takes_its_share_evenly(dtype: torch.dtype, tolerance: float, sh
         means = kept[0].double().mean(side)
         spread = math.sqrt(share * (1 - share) / (ones.numel() / count))
         assert means.std().item() == pytest.approx(spread, rel=0.2)
-    one = kept[0]
-    for one, other in ((one, kept[1]), (one[1:], one[:-1]), (one[:, 1:], one[:, :-1]), (one[:, :250], one[:, 250:])):
+    mask = kept[0]
+    neighbours = (mask[1:], mask[:-1]), (mask[:, 1:], mask[:, :-1]), (mask[:, :250], mask[:, 250:])
+    for one, other in ((mask, kept[1]), *neighbours):
         both = (one & other).double().mean().item()
         assert both == pytest.approx((1 - share) ** 2, abs=6 * deviation)
 

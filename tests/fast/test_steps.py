@@ -10,17 +10,20 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 from tests.fast.models import examples, make
 from tests.pipeline.test_processes import adapter, same, written
 from tests.pipeline.test_train import forget_after, losses, run, weights, with_training
 from tests.training.test_trainer import examples as unequal
 from tests.training.test_trainer import fresh_model, step_gradients, worst_error
 
-from eterna.config import TrainingSection
+from eterna.config import TrainingSection, config_from_values
 from eterna.data import Encoded
 from eterna.data.batches import Collator
 from eterna.errors import TrainingFailedError
 from eterna.fast import FastPath, fill
+from eterna.fast.build import find_kernels
+from eterna.pipeline.train import train
 from eterna.runs import RunFolder
 from eterna.training import EternaTrainer, build_arguments, fast_path_of
 from eterna.training.micro_batches import without_padding
@@ -145,6 +148,21 @@ def test_a_run_that_was_cut_and_resumed_ends_with_the_same_bits(
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+def test_a_run_resumed_with_other_kernels_says_so(
+    run_values: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun = run(run_values).run
+    assert begun.environment()["arithmetic"] == "fast path by compiled kernels"
+    forget_after(begun, 4)
+    monkeypatch.setenv("ETERNA_KERNELS", "off")
+    find_kernels.cache_clear()
+    capsys.readouterr()
+    train(config_from_values(run_values), Console(width=200), resume=True)
+    find_kernels.cache_clear()
+    said = "the run began on the fast path by compiled kernels and goes on on the fast path by torch"
+    assert said in capsys.readouterr().out
+
+
 def test_two_processes_train_as_one(run_values: dict[str, Any], chat_file: Path, tmp_path: Path, launch: Any) -> None:
     """Eleven examples, 4 in a step: in the last step one process has a single example."""
     chat_file.write_text("".join(chat_file.read_text(encoding="utf-8").splitlines(keepends=True)[:11]))
@@ -152,7 +170,7 @@ def test_two_processes_train_as_one(run_values: dict[str, Any], chat_file: Path,
     both = on_fast_path(values, per_device_train_batch_size=1, output_dir=str(tmp_path / "two"))
     done = launch("-m", "eterna", "train", written(both, tmp_path / "two.yaml"))
     assert done.returncode == 0, done.stdout + done.stderr
-    one, two = run(values).run, RunFolder(tmp_path / "two")
+    one, two = run(with_training(values, fast_path="off")).run, RunFolder(tmp_path / "two")
     assert [loss for _, loss in losses(two)] == pytest.approx([loss for _, loss in losses(one)], rel=1e-5)
     assert same(adapter(one.final), adapter(two.final), 1e-4)
 

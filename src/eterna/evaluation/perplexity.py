@@ -111,8 +111,6 @@ def score_items(
 
 def _piece_losses(model: Any, pieces: Sequence[_Window], batch_size: int) -> Iterator[tuple[_Window, float]]:
     """NLL of each window: on the fast path where its kernels are, else in padded batches."""
-    import torch
-
     from eterna.fast import FastPath, fill, kernels_for, why_not
 
     first = next(model.parameters())

@@ -146,9 +146,10 @@ def _blocks(lengths: tuple[int, ...], heads: int, groups: int, size: int, reach:
             rows, end = rounded(count), first + rounded(count)
             begin = max(0, first - reach + 1) // ROUND * ROUND
             at = (key * groups + begin) * size
+            each = heads // groups * rows
             found.append(
                 _Block(
-                    ((groups, heads // groups * rows, size), (heads // groups * rows * size, size, 1), query * heads * size),
+                    ((groups, each, size), (each * size, size, 1), query * heads * size),
                     ((groups, end - begin, size), (room * size, size, 1), at),
                     ((groups, size, end - begin), (room * size, 1, size), at),
                     (heads * rows, end - begin, rows, first - begin, length - begin, reach),

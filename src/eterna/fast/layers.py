@@ -1,6 +1,7 @@
 """What a decoder layer of a known architecture computes, on rows of tokens instead of padded batches.
 
-Legend: T tokens, N of them chosen, H width. The residual stream is float32; between its norms everything is in the compute type.
+Legend: T tokens, N of them chosen, H width. The residual stream is float32; between its norms everything is in the
+compute type.
 """
 
 from __future__ import annotations

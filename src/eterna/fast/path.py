@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from eterna.fast.layers import gpt2_layer, llama_layer, norm_of
 from eterna.fast.loss import each_loss, labelled_loss
-from eterna.fast.rows import KINDS, add_norm, select
+from eterna.fast.rows import KINDS, add_norm, kernels_for, select
 from eterna.fast.segments import Segments
 
 LLAMA_LIKE = {"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "GemmaForCausalLM"}
@@ -58,6 +58,10 @@ class FastPath:
         """model: PEFT's or plain, of a known architecture. dtype: of activations and matrix products."""
         self.model = inner_model(model)
         self.dtype = dtype
+
+    def __str__(self) -> str:
+        kernels = kernels_for(next(self.model.parameters()), self.dtype)
+        return f"fast path by {'torch' if kernels is None else 'compiled kernels'}"
 
     @contextmanager
     def lent(self) -> Iterator[None]:

@@ -1,6 +1,7 @@
 """Norms, gated activations and dropout on rows of activations, each with its gradient.
 
-Legend: T tokens, N of them chosen, H width. Where the kernels are missing (no compiler, a GPU) torch's operations do the same.
+Legend: T tokens, N of them chosen, H width. Where the kernels are missing (no compiler, a GPU) torch's operations do
+the same.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def run(kernel: Any, *values: Any) -> None:
 
 def _address(tensor: Tensor) -> int:
     assert tensor.is_contiguous()
-    return tensor.data_ptr()
+    return int(tensor.data_ptr())
 
 
 def add_norm(

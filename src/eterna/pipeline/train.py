@@ -120,6 +120,7 @@ class _Training:
         self.latest_step = -1
         self.breaches: list[Breach] | None = None
         self.trackers = Trackers(self.say)
+        self.fast = choose_path(plan.config, model, plan.arguments)[0]
 
     def go(self, checkpoint: Path | None) -> Trained:
         from eterna.training import Interrupt
@@ -170,7 +171,7 @@ class _Training:
             self.plan.data.weights,
             self._evaluate if config.data.holds_out else None,
             callbacks=[recorder, self.progress, interrupt, *self._early_stopping()],
-            fast=choose_path(config, self.model, arguments)[0],
+            fast=self.fast,
         )
         recorder.meter = lambda: (trainer.training_clock(), trainer.tokens_seen)
         return trainer
@@ -196,12 +197,16 @@ class _Training:
 
     def _begin(self, checkpoint: Path | None) -> None:
         """The run folder's first records, or those of the run that goes on."""
+        arithmetic = str(self.fast or "plain path")
         if self.run.is_used():
             self.run.write_config(self.plan.loaded)
+            before = self.run.environment().get("arithmetic", arithmetic)
+            if before != arithmetic:
+                self.say(f"the run began on the {before} and goes on on the {arithmetic}: its last bits will differ")
         else:
             self.run.start(
                 self.plan.loaded,
-                environment_record(),
+                environment_record() | {"arithmetic": arithmetic},
                 self.plan.data.record(self.plan.tokenizer.chat_template) | world_record(self.plan.world),
             )
             self.run.write_skipped(row for source in self.plan.read for row in source.skipped_rows())

@@ -26,7 +26,7 @@ def fast_path_of(model: Any, arguments: Any) -> FastPath | str:
         "training.use_liger_kernel": arguments.use_liger_kernel,
         "FSDP": getattr(arguments, "fsdp", None),
         "DeepSpeed": arguments.deepspeed,
-        "several GPUs in one process": arguments.n_gpu > 1,
+        "a GPU yet": arguments.device.type != "cpu",
     }
     if found := next((name for name, value in hindrances.items() if value), None):
         return f"it does not go with {found}"
