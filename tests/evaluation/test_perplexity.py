@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from eterna.data import Encoded, Encoder
-from eterna.evaluation import ItemLoss, bootstrap_ratio, perplexity_scores, score_items, summarize
+from eterna.evaluation import ItemLoss, bootstrap_ratio, perplexity, perplexity_scores, score_items, summarize
 from eterna.evaluation.perplexity import _windows
 
 
@@ -53,6 +53,19 @@ def test_the_batch_size_does_not_matter(model: Any, batch_size: int) -> None:
     alone = score_items(model, items(), 256, batch_size=1)
     together = score_items(model, items(), 256, batch_size=batch_size)
     assert [loss.nll for loss in together] == pytest.approx([loss.nll for loss in alone], rel=1e-5)
+
+
+def test_without_padding_and_with_it_items_cost_the_same(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    padded: list[int] = []
+    batch_nll = perplexity._batch_nll
+    monkeypatch.setattr(perplexity, "_batch_nll", lambda *given: (padded.append(1), batch_nll(*given))[1])
+    flat = score_items(model, items(), 32)
+    assert padded == []
+    monkeypatch.setattr("eterna.fast.kernels_for", lambda *_: None)
+    usual = score_items(model, items(), 32)
+    assert padded
+    assert [loss.nll for loss in flat] == pytest.approx([loss.nll for loss in usual], rel=1e-5)
+    assert [loss.tokens for loss in flat] == [loss.tokens for loss in usual]
 
 
 def test_it_pools_tokens_instead_of_averaging_items() -> None:

@@ -183,3 +183,9 @@ def test_a_setting_that_changes_the_model_takes_the_plain_path(
 ) -> None:
     arguments = build_arguments(TrainingSection(output_dir=str(tmp_path), **setting), "fp32", has_eval=False)
     assert said in str(fast_path_of(fresh_model(tiny_model), arguments))
+
+
+def test_a_gpu_takes_the_plain_path(tiny_model: Path, tmp_path: Path) -> None:
+    arguments = build_arguments(TrainingSection(output_dir=str(tmp_path)), "fp32", has_eval=False)
+    arguments.__dict__["_setup_devices"] = torch.device("cuda")
+    assert "GPU" in str(fast_path_of(fresh_model(tiny_model), arguments))

@@ -20,7 +20,7 @@ HEAP_BLOCK = 32 * 2**20
 """Larger blocks never come from glibc's heap (DEFAULT_MMAP_THRESHOLD_MAX, mallopt(3))."""
 WASTE = 0.4
 """Room that glibc's heap loses on each byte that the forward pass keeps."""
-LATER = 25 * 2**20
+LATER = 20 * 2**20
 """What a training imports and warms up between its plan and its first steps: trackers, and the code that oneDNN
 compiles for its products. Texts of many lengths make it compile more: that is not counted."""
 
