@@ -107,6 +107,13 @@ def test_the_settings_page_is_made_from_the_code() -> None:
     assert OUT.read_text(encoding="utf-8") == page(), "run: python scripts/config_docs.py"
 
 
+def test_the_benchmark_page_is_made_from_the_results(tmp_path: Path) -> None:
+    script = ROOT / "benchmarks" / "write_docs.py"
+    subprocess.run([sys.executable, str(script), str(tmp_path)], check=True)
+    for name in ("benchmarks.md", "images/training-speed.svg"):
+        assert (ROOT / "docs" / name).read_text(encoding="utf-8") == (tmp_path / name).read_text(encoding="utf-8")
+
+
 def test_every_link_of_the_docs_leads_somewhere() -> None:
     for page in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")):
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):

@@ -13,11 +13,13 @@ from tests.fast.models import MODELS, SHAPE, errors, examples, fast_loss, gradie
 from torch import Tensor, nn
 
 from eterna.config import LoraSection
+from eterna.data import Encoded
 from eterna.data.batches import Collator
 from eterna.fast import path, why_not
 from eterna.fast import rows as fast_rows
 from eterna.fast.build import find_kernels
 from eterna.fast.rows import Mask
+from eterna.fast.segments import blocks_of
 from eterna.models import add_lora
 from eterna.training.micro_batches import without_padding
 
@@ -32,9 +34,9 @@ def by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Itera
     find_kernels.cache_clear()
 
 
-def reference(model: Any, smoothing: float = 0.0) -> tuple[float, dict[str, Tensor]]:
+def reference(model: Any, smoothing: float = 0.0, data: list[Encoded] | None = None) -> tuple[float, dict[str, Tensor]]:
     exact = copy.deepcopy(model).double()
-    loss = plain_loss(exact, examples(), smoothing)
+    loss = plain_loss(exact, data or examples(), smoothing)
     loss.backward()
     return loss.item(), gradients(exact)
 
@@ -64,6 +66,26 @@ def test_in_bfloat16_the_error_is_no_larger_than_that_of_autocast(name: str, lor
         fast += whole_error(gradients(model), exact)
         slow += whole_error(gradients(autocast), exact)
     assert fast <= slow
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["kept", "computed again"])
+@pytest.mark.parametrize("name", ["llama", "mistral with a window and tied heads", "gpt2"])
+def test_long_sequences_are_taken_in_blocks_of_queries(
+    name: str, kept: bool, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eterna.fast.attention.KEEP_BYTES", 2**40 if kept else 0)
+    data = examples((300, 50, 437))
+    assert [len(blocks_of(len(one.ids))) for one in data] == [2, 1, 2]
+    model = make(name, lora=False)
+    autocast = copy.deepcopy(model)
+    loss, exact = reference(model, data=data)
+    assert fast_loss(model, torch.float32, data).item() == pytest.approx(loss, rel=1e-6)
+    assert max(errors(gradients(model), exact).values()) <= 1e-5
+    with torch.autocast("cpu", torch.bfloat16):
+        plain_loss(autocast, data).backward()
+    model.zero_grad()
+    fast_loss(model, torch.bfloat16, data)
+    assert whole_error(gradients(model), exact) <= whole_error(gradients(autocast), exact)
 
 
 def test_a_base_held_in_bfloat16_gives_what_autocast_gives(by: str) -> None:

@@ -1,0 +1,111 @@
+"""docs/benchmarks.md and its picture, from the JSON files in results/.
+
+python benchmarks/write_docs.py [FOLDER]
+
+FOLDER: where `benchmarks.md` and `images/training-speed.svg` go; docs/ if left out.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from training import SYSTEMS, WORKS, table
+
+HERE = Path(__file__).parent
+HEADINGS = {
+    "chat-lora": "LoRA, chat",
+    "chat-full": "Full fine-tuning, chat",
+    "long-lora": "LoRA, prompts of 900 tokens and answers of 100",
+    "135m-lora": "LoRA, 135 million parameters, chat",
+}
+INTRO = """# Benchmarks
+
+Written by `python benchmarks/write_docs.py` from the files in `benchmarks/results`, never by hand.
+
+## Speed of training
+
+Command: `python benchmarks/training.py` (peers in the same environment: transformers' Trainer, and TRL where it is
+installed). {machine}; the processor has {instructions}.
+
+**How to read it.** Every system trains the same random-weight model on the same examples, 8 to an optimizer step, with
+the same optimizer and, for LoRA, rank 8 on the query and value projections with a dropout of 0.1. Counted are real
+tokens, never padding; the first five steps are left out. Runs take turns, and medians over the rounds stand before the
+slowest and the fastest. Memory is the peak of the process less what importing torch, transformers and PEFT takes.
+
+**What it does not show.** One machine with two cores; nothing about GPUs, larger models, or how well a model turns out
+(the loss is the same function for all; that it is computed exactly is a matter of tests, not of this page). A peer
+that is not in a table was not measured, which says nothing about it. Speeds of one system differ by up to 30 % from
+minute to minute on this machine: trust ratios of runs that took turns, not single figures.
+
+![tokens per second of each system](images/training-speed.svg)
+"""
+MEMORY = """
+## Memory, foretold and measured
+
+Command: `python benchmarks/memory.py`. {machine}. Above the bare imports ({imports:,.0f} MiB); {rows} rows of {length}
+tokens, float32. A constant of the estimate was set on these very trainings, so the table shows a fit, not a forecast.
+
+| shape and method | estimated | measured | ratio |
+|---|---|---|---|
+"""
+
+
+def page(training: dict[str, Any], memory: dict[str, Any]) -> str:
+    """The Markdown page."""
+    parts = [INTRO.format(machine=training["machine"], instructions=", ".join(training["instructions"]))]
+    for work, rows in training["tables"].items():
+        shape, _, _ = WORKS[work]
+        count = next(run["examples"] for run in training["runs"] if run["work"] == work)
+        rounds = rows[0]["rounds"]
+        said = f"{shape} parameters, {count:,} examples, {rounds} rounds."
+        parts.append(f"\n### {HEADINGS[work]}\n\n{said}\n\n{table(rows)}\n")
+    mebi = 2**20
+    parts.append(MEMORY.format(**{**memory, "imports": memory["imports"] / mebi}))
+    for name, cell in memory["cells"].items():
+        sizes = f"{cell['estimated'] / mebi:,.0f} MiB | {cell['measured'] / mebi:,.0f} MiB"
+        parts.append(f"| {name} | {sizes} | {cell['ratio']:.2f} |\n")
+    return "".join(parts)
+
+
+def picture(tables: dict[str, list[dict[str, Any]]]) -> str:
+    """Bars of tokens per second, a group for each table, with a line from the slowest to the fastest round."""
+    most = max(row["fastest"] for rows in tables.values() for row in rows)
+    lines, top = [], 10
+    for work, rows in tables.items():
+        lines.append(f'<text x="10" y="{top + 14}" font-weight="bold">{escape(HEADINGS[work])}</text>')
+        top += 24
+        for row in rows:
+            scale = 330 / most
+            colour = "#2f6f4f" if row["system"].startswith("eterna") else "#9a9a9a"
+            middle, speed = top + 9, row["tokens_per_second"]
+            ends = row["slowest"] * scale + 330, row["fastest"] * scale + 330
+            lines += [
+                f'<text x="320" y="{top + 13}" text-anchor="end">{escape(SYSTEMS[row["system"]])}</text>',
+                f'<rect x="330" y="{top}" width="{speed * scale:.1f}" height="18" fill="{colour}"/>',
+                f'<line x1="{ends[0]:.1f}" y1="{middle}" x2="{ends[1]:.1f}" y2="{middle}" stroke="black"/>',
+                f'<text x="{ends[1] + 6:.1f}" y="{top + 13}">{speed:,.0f}</text>',
+            ]
+            top += 24
+        top += 12
+    size = f'width="740" height="{top}" font-family="sans-serif" font-size="13"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" {size}>'
+    return "\n".join([head, '<rect width="100%" height="100%" fill="white"/>', *lines, "</svg>", ""])
+
+
+def main() -> None:
+    """Both files."""
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE.parent / "docs"
+    training, memory = (
+        json.loads((HERE / "results" / name).read_text(encoding="utf-8")) for name in ("training.json", "memory.json")
+    )
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    (folder / "benchmarks.md").write_text(page(training, memory), encoding="utf-8")
+    (folder / "images" / "training-speed.svg").write_text(picture(training["tables"]), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
