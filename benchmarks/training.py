@@ -4,8 +4,8 @@
 
 WORK: chat-lora, chat-full, long-lora, 135m-lora. Each run is a process of its own; systems take turns (A B A B), and
 medians over the rounds are given. Peers run in this environment: transformers, and TRL where it is installed. Writes
-results/training.json beside this file and prints the tables. The machine should be idle: a busy core slows torch
-several times.
+results/training.json beside this file, where works that were not asked for keep their runs, and prints the tables.
+The machine should be idle: a busy core slows torch several times.
 """
 
 from __future__ import annotations
@@ -60,6 +60,14 @@ def instructions() -> list[str]:
     return sorted(set(re.findall(r"\b(?:avx2|avx512f|avx512_bf16|amx_bf16)\b", text)))
 
 
+def kept(asked: list[str]) -> list[dict[str, Any]]:
+    """Earlier runs of other works, where they were made on this machine with these versions."""
+    if not RESULTS.exists():
+        return []
+    before = json.loads(RESULTS.read_text(encoding="utf-8"))
+    return [one for one in before["runs"] if one["work"] not in asked and before["machine"] == machine()]
+
+
 def summary(work: str, runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """A row for each system: medians, and the ratio to the fastest peer."""
     rows = []
@@ -102,7 +110,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--examples", type=int, default=1000)
     asked = parser.parse_args()
-    runs: list[dict[str, Any]] = []
+    runs = kept(asked.work)
     for work in asked.work:
         for number in range(asked.rounds):
             for system in asked.systems:
@@ -112,7 +120,7 @@ def main() -> None:
                 speed = runs[-1]["tokens_per_second"]
                 print(f"{work} round {number + 1} {system}: {speed:,.0f} tokens/s", file=sys.stderr, flush=True)
         print(f"\n{work}\n\n{table(summary(work, runs))}", flush=True)
-    tables = {work: summary(work, runs) for work in asked.work}
+    tables = {work: summary(work, runs) for work in WORKS if any(one["work"] == work for one in runs)}
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(
         json.dumps({"machine": machine(), "instructions": instructions(), "tables": tables, "runs": runs}, indent=1)
