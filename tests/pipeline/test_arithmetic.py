@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,15 +36,22 @@ def test_full_fine_tuning_in_bf16_scores_as_eval_does(run_values: dict[str, Any]
     assert {"held:float32"} == {part for score in again for part in score.signature.split("|") if "held:" in part}
 
 
-def test_training_itself_stays_in_bf16(run_values: dict[str, Any]) -> None:
-    """The negative control of the test above: an evaluation on the way has other last digits than the scores."""
-    values = in_bf16(run_values, lora=None)
-    trained = train(config_from_values(values), Console(quiet=True))
-    assert trained is not None
-    logged = next(row["eval/perplexity"] for row in trained.run.metrics() if row["step"] == 0)
-    score = next(one for one in trained.scores if (one.metric, one.system) == ("perplexity", "base"))
-    assert logged != pytest.approx(score.value, rel=1e-7)
-    assert logged == pytest.approx(score.value, rel=1e-2)
+@pytest.mark.parametrize("path", ["auto", "off"])
+def test_training_itself_stays_in_bf16(run_values: dict[str, Any], tmp_path: Path, path: str) -> None:
+    """The negative control of the test above; an evaluation on the way measures as the scores do."""
+    first: dict[str, float] = {}
+    for precision in ("bf16", "fp32"):
+        values = in_bf16(run_values, lora=None)
+        values["training"] |= {"precision": precision, "fast_path": path, "output_dir": str(tmp_path / precision)}
+        trained = train(config_from_values(values), Console(quiet=True))
+        assert trained is not None
+        rows = trained.run.metrics()
+        first[precision] = next(row["train/loss"] for row in rows if row["step"] == 1 and "train/loss" in row)
+        logged = next(row["eval/perplexity"] for row in rows if row["step"] == 0)
+        score = next(one for one in trained.scores if (one.metric, one.system) == ("perplexity", "base"))
+        assert logged == pytest.approx(score.value, rel=1e-6)
+    assert first["bf16"] != pytest.approx(first["fp32"], rel=1e-6)
+    assert first["bf16"] == pytest.approx(first["fp32"], rel=1e-2)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
