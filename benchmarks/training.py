@@ -65,7 +65,9 @@ def kept(asked: list[str]) -> list[dict[str, Any]]:
     if not RESULTS.exists():
         return []
     before = json.loads(RESULTS.read_text(encoding="utf-8"))
-    return [one for one in before["runs"] if one["work"] not in asked and before["machine"] == machine()]
+    if before["machine"] != machine():
+        return []
+    return [one for one in before["runs"] if one["work"] not in asked]
 
 
 def summary(work: str, runs: list[dict[str, Any]]) -> list[dict[str, Any]]:

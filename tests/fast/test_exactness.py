@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +16,6 @@ from eterna.data import Encoded
 from eterna.data.batches import Collator
 from eterna.fast import path, why_not
 from eterna.fast import rows as fast_rows
-from eterna.fast.build import find_kernels
 from eterna.fast.rows import Mask
 from eterna.fast.segments import blocks_of
 from eterna.models import add_lora
@@ -25,13 +23,11 @@ from eterna.training.micro_batches import without_padding
 
 
 @pytest.fixture(params=["kernels", "torch"])
-def by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both ways: the kernels, and torch's operations where there are none."""
     if request.param == "torch":
-        monkeypatch.setenv("ETERNA_KERNELS", "off")
-    find_kernels.cache_clear()
-    yield str(request.param)
-    find_kernels.cache_clear()
+        monkeypatch.setattr(fast_rows, "find_kernels", lambda half: None)
+    return str(request.param)
 
 
 def reference(model: Any, smoothing: float = 0.0, data: list[Encoded] | None = None) -> tuple[float, dict[str, Tensor]]:

@@ -23,8 +23,6 @@ from eterna.data import Encoded
 from eterna.evaluation.intervals import bootstrap_ratio, not_scored, paired_scores, signed
 from eterna.runs import Score
 
-FLAT_TOKENS = 2048
-"""Of one forward pass without padding."""
 SHOWN_SLICE = 4  # a slice with fewer items gets no figures of its own
 
 
@@ -111,7 +109,7 @@ def score_items(
 
 def _piece_losses(model: Any, pieces: Sequence[_Window], batch_size: int) -> Iterator[tuple[_Window, float]]:
     """NLL of each window: on the fast path where its kernels are, else in padded batches."""
-    from eterna.fast import FastPath, fill, kernels_for, why_not
+    from eterna.fast import CPU_TOKENS, FastPath, fill, kernels_for, why_not
 
     first = next(model.parameters())
     if why_not(model) or kernels_for(first, model.dtype) is None:
@@ -121,7 +119,7 @@ def _piece_losses(model: Any, pieces: Sequence[_Window], batch_size: int) -> Ite
         return
     path = FastPath(model, model.dtype)
     lengths = [len(piece.ids) for piece in pieces]
-    for places in fill(lengths, max([FLAT_TOKENS, *lengths])):
+    for places in fill(lengths, max([CPU_TOKENS, *lengths])):
         batch = [pieces[place] for place in places]
         with path.lent():
             losses = _flat_nll(model, batch)

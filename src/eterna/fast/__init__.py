@@ -5,9 +5,9 @@ between the matrix products is done by fused kernels. transformers' modules and 
 a step is taken, the layers of a known architecture compute by the functions here.
 """
 
-from eterna.fast.parts import fill, part_of, part_of_lengths
+from eterna.fast.parts import CPU_TOKENS, fill, part_of, part_of_lengths
 from eterna.fast.path import FastPath, why_not
 from eterna.fast.rows import kernels_for
 from eterna.fast.segments import Segments
 
-__all__ = ["FastPath", "Segments", "fill", "kernels_for", "part_of", "part_of_lengths", "why_not"]
+__all__ = ["CPU_TOKENS", "FastPath", "Segments", "fill", "kernels_for", "part_of", "part_of_lengths", "why_not"]

@@ -13,6 +13,9 @@ from torch import Tensor
 
 from eterna.fast.segments import ROWS, Segments, rounded
 
+CPU_TOKENS = 2048
+"""Of one pass on a CPU: large enough for the matrix products, small enough for the caches."""
+
 
 def fill(lengths: Sequence[int], budget: int) -> list[list[int]]:
     """Which examples go into one micro-batch: the longest first, each into the first where it fits.

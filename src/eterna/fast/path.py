@@ -105,15 +105,14 @@ class FastPath:
         def compute(hidden_states: Any, *_: Any, segments: Segments, keep: Tensor, **rest: Any) -> Any:
             if gpt2:
                 return gpt2_layer(layer, hidden_states[0], segments, self.dtype)[None]
-            h, delta = (hidden_states[0], None) if isinstance(hidden_states, Tensor) else hidden_states
+            h, delta = _stream(hidden_states)
             cos, sin = (table[0].contiguous() for table in rest["position_embeddings"])
             chosen = keep if last else None
             h, delta = llama_layer(layer, h, delta, (cos, sin), segments, self.dtype, activation, chosen)
-            recomputed = getattr(layer, "gradient_checkpointing", False) and layer.training
-            return (h + delta)[None] if recomputed else (h, delta)
+            return (h + delta)[None] if _recomputed(layer) else (h, delta)
 
         def forward(hidden_states: Any, *positional: Any, **named: Any) -> Any:
-            if getattr(layer, "gradient_checkpointing", False) and layer.training:
+            if _recomputed(layer):
                 return layer._gradient_checkpointing_func(partial(compute, **named), hidden_states, *positional)
             return compute(hidden_states, *positional, **named)
 
@@ -122,8 +121,7 @@ class FastPath:
 
     def _final_norm(self, norm: nn.Module) -> Callable[[Any], Tensor]:
         def forward(hidden_states: Any) -> Tensor:
-            h, delta = (hidden_states[0], None) if isinstance(hidden_states, Tensor) else hidden_states
-            return add_norm(h, delta, *norm_of(norm), self.dtype)[1][None]
+            return add_norm(*_stream(hidden_states), *norm_of(norm), self.dtype)[1][None]
 
         return forward
 
@@ -151,6 +149,15 @@ class FastPath:
             return CausalLMOutputWithPast(loss=loss)
 
         return forward
+
+
+def _stream(hidden_states: Any) -> tuple[Tensor, Tensor | None]:
+    """What a layer is given: one tensor (1, T, H), or the residual stream and what is to be added to it."""
+    return (hidden_states[0], None) if isinstance(hidden_states, Tensor) else hidden_states
+
+
+def _recomputed(layer: Any) -> bool:
+    return bool(getattr(layer, "gradient_checkpointing", False) and layer.training)
 
 
 def _in_float(forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:

@@ -11,10 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from eterna.fast import FastPath, fill, part_of, why_not
+from eterna.fast import CPU_TOKENS, FastPath, fill, part_of, why_not
 
-CPU_TOKENS = 2048
-"""A micro-batch on a CPU: large enough for the matrix products, small enough for the caches."""
 COUNTED = ("input_ids", "attention_mask")  # what Trainer counts tokens by
 
 
