@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import re
 import shutil
 import subprocess
@@ -20,6 +19,8 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+
+from machine import write_results
 
 ROWS, LENGTH, STEPS = 4, 256, 3
 SHAPES: dict[str, dict[str, Any]] = {
@@ -35,7 +36,6 @@ METHODS = ("lora", "full")
 IMPORTS = "import torch, transformers, peft; from transformers import Trainer; from peft import get_peft_model"
 PEAK = "import re; print('peak', int(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]) * 1024)"
 COMMAND = "import sys; from eterna.cli.main import app; app(sys.argv[1:], prog_name='eterna', standalone_mode=False)"
-RESULTS = Path(__file__).parent / "results" / "memory.json"
 MEBI = 2**20
 
 
@@ -131,20 +131,8 @@ def main() -> int:
                 sys.stdout.write(f"{name + ' ' + method:<12}{row}\n")
                 sys.stdout.flush()
     if names == list(SHAPES):
-        RESULTS.parent.mkdir(exist_ok=True)
-        record = {"machine": machine(), "imports": imports, "rows": ROWS, "length": LENGTH, "cells": cells}
-        RESULTS.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        write_results("memory", {"imports": imports, "rows": ROWS, "length": LENGTH, "cells": cells})
     return 0
-
-
-def machine() -> str:
-    """Processor, cores, Python and the versions that matter."""
-    from importlib import metadata
-
-    cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
-    versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("torch", "transformers", "peft"))
-    processor = cpu[1] if cpu else platform.processor()
-    return f"{processor}, {os.cpu_count()} cores, Python {platform.python_version()}, {versions}"
 
 
 if __name__ == "__main__":

@@ -12,17 +12,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import statistics
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from memory import machine
+from machine import machine, read_results, write_results
 
 HERE = Path(__file__).parent
-RESULTS = HERE / "results" / "training.json"
 WORKS: dict[str, tuple[str, str, str]] = {  # shape, method, kind of examples
     "chat-lora": ("12M", "lora", "chat"),
     "chat-full": ("12M", "full", "chat"),
@@ -54,18 +52,10 @@ def run(system: str, work: str, count: int) -> dict[str, Any]:
     return found
 
 
-def instructions() -> list[str]:
-    """Of the processor, those that matter to matrix products."""
-    text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    return sorted(set(re.findall(r"\b(?:avx2|avx512f|avx512_bf16|amx_bf16)\b", text)))
-
-
 def kept(asked: list[str]) -> list[dict[str, Any]]:
     """Earlier runs of other works, where they were made on this machine with these versions."""
-    if not RESULTS.exists():
-        return []
-    before = json.loads(RESULTS.read_text(encoding="utf-8"))
-    if before["machine"] != machine():
+    before = read_results("training")
+    if not before or before["machine"] != machine():
         return []
     return [one for one in before["runs"] if one["work"] not in asked]
 
@@ -123,11 +113,7 @@ def main() -> None:
                 print(f"{work} round {number + 1} {system}: {speed:,.0f} tokens/s", file=sys.stderr, flush=True)
         print(f"\n{work}\n\n{table(summary(work, runs))}", flush=True)
     tables = {work: summary(work, runs) for work in WORKS if any(one["work"] == work for one in runs)}
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(
-        json.dumps({"machine": machine(), "instructions": instructions(), "tables": tables, "runs": runs}, indent=1)
-        + "\n"
-    )
+    write_results("training", {"tables": tables, "runs": runs})
 
 
 if __name__ == "__main__":

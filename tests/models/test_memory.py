@@ -58,11 +58,20 @@ def test_a_traced_step_keeps_what_autograd_keeps(tiny_model: Path) -> None:
 
 
 @pytest.mark.parametrize("layers", [5, 12])
-def test_a_deep_model_is_traced_by_four_of_its_layers(tiny_model: Path, layers: int, monkeypatch: Any) -> None:
-    config = AutoConfig.from_pretrained(tiny_model)
-    config.num_hidden_layers = layers
-    by_few = trace_step(empty(config), 2, 64, mean_loss)
-    monkeypatch.setattr("eterna.models.tracing.DEEP", 99)
+@pytest.mark.parametrize(
+    "kinds", [("full_attention",), ("full_attention", "sliding_attention")], ids=["alike", "turns"]
+)
+def test_a_deep_model_is_traced_by_few_of_its_layers(layers: int, kinds: tuple[str, ...], monkeypatch: Any) -> None:
+    config = AutoConfig.for_model(
+        "qwen2", hidden_size=64, intermediate_size=96, num_attention_heads=2, num_key_value_heads=2,
+        vocab_size=300, num_hidden_layers=layers, layer_types=[kinds[number % len(kinds)] for number in range(layers)],
+        use_sliding_window=True, sliding_window=16,
+    )  # fmt: skip
+    model = empty(config)
+    by_few = trace_step(model, 2, 64, mean_loss)
+    assert len(model.model.layers) == layers, "the model is whole again"
+    assert trace_step(model, 2, 64, mean_loss) == by_few, "and another trace of it says the same"
+    monkeypatch.setattr("eterna.models.tracing.DEPTHS", (99, 98))
     whole = trace_step(empty(config), 2, 64, mean_loss)
     assert vars(by_few) == pytest.approx(vars(whole))
 

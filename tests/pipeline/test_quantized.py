@@ -135,8 +135,8 @@ def test_a_base_loaded_again_is_held_like_the_tuned_model(
 def test_the_plan_counts_4_bits_and_nothing_else_is_printed(
     values: dict[str, Any], capfd: pytest.CaptureFixture[str]
 ) -> None:
+    from eterna.pipeline.libraries import quiet_libraries
     from eterna.pipeline.plan import make_plan
-    from eterna.pipeline.quiet import quiet_libraries
 
     quiet_libraries()
     plan = make_plan(config_from_values(values))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
@@ -41,6 +42,7 @@ def demo(context: typer.Context, as_json: AsJson = False) -> None:
     from eterna.pipeline.demo import demo as run_demo
 
     console = make_console(stderr=as_json)
+    _load_libraries()
     trained = run_demo(console, read_overrides(context.args))
     _finish(trained, console, as_json, chat_as=" --npc archivera")
 
@@ -60,7 +62,16 @@ def train(
 
     console = make_console(stderr=as_json)
     loaded = load_config(file, read_overrides(context.args))
+    _load_libraries()
     _finish(run_train(loaded, console, resume, dry_run), console, as_json)
+
+
+def _load_libraries() -> None:
+    """What they made stays until the command ends: the garbage collector need not look at it again and again."""
+    from eterna.pipeline.libraries import TRAINING, load_libraries
+
+    load_libraries(*TRAINING)
+    gc.freeze()
 
 
 def _finish(trained: Trained | None, console: Console, as_json: bool, chat_as: str = "") -> None:

@@ -39,7 +39,7 @@ class StepBytes:
     """What lives when the backward pass ends, the gradients of the weights included."""
     small: float
     """The part of `kept` in blocks of at most HEAP_BLOCK bytes."""
-    scratch: float
+    scratch: float = 0.0
     """What dropout's random numbers pass through on a CPU."""
 
     @property

@@ -3,7 +3,7 @@
 torch's FakeTensorMode runs the model's own forward and backward pass with shapes alone; a ledger follows every
 storage from the operation that makes it to its last use. So gated layers, grouped heads, norms in float32, adapters
 with their dropout and weights that need no gradient count for exactly what autograd keeps of them. Deep models are
-traced with four layers and with two, and the rest follows, as every layer keeps the same.
+traced at two depths, and the rest follows, as every layer keeps the same.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from torch.utils._pytree import tree_leaves
 from eterna.models.memory import HEAP_BLOCK, StepBytes
 
 Loss = Callable[[Tensor], Tensor]
-DEEP, SHALLOW = 4, 2  # two depths, for models whose layers take turns (sliding and full attention)
+DEPTHS = (4, 2)  # even where layers take turns (sliding and full attention), and deep enough for a peak halfway
 
 
 def trace_step(
-    model: Any, rows: int, length: int, loss: Loss, padded: bool = False, amp: torch.dtype | None = None
+    model: Any, rows: int, length: int, loss: Loss | None, padded: bool = False, amp: torch.dtype | None = None
 ) -> StepBytes:
     """Forward and backward pass of `rows` rows of `length` tokens; `model` has no values before, and is spent after.
 
-    loss: from float32 logits (rows, length, vocabulary) to a scalar, by no shape that depends on values. padded: the
-    rows differ in length. amp: type of autocast. Raises what torch raises for a model whose shapes depend on values,
-    such as a mixture of experts.
+    loss: from float32 logits (rows, length, vocabulary) to a scalar, by no shape that depends on values; None stops
+    after the forward pass, for what that keeps. padded: the rows differ in length. amp: type of autocast. Raises what
+    torch raises for a model whose shapes depend on values, such as a mixture of experts.
     """
     return trace(model, lambda ledger: _padded_step(model, ledger, rows, length, loss, padded, amp))
 
@@ -41,14 +41,19 @@ def trace(model: Any, take: Callable[[Ledger], StepBytes]) -> StepBytes:
     gradients = _gradients(model)
     with FakeTensorMode(), torch.enable_grad():
         give_shapes(model)
-        depth = _layers(model)
-        if depth <= DEEP:
+        lists = _layer_lists(model)
+        many, few = DEPTHS
+        depth = len(lists[0][2]) if lists else 0
+        if depth <= many:
             return _trace(model, take)
-        _cut(model, depth, DEEP)
-        one, deep = _gradients(model), _trace(model, take)
-        _cut(model, DEEP, SHALLOW)
-        shallow = _trace(model, take)
-    layers = (depth - DEEP) / (DEEP - SHALLOW)
+        try:
+            _cut(lists, many)
+            one, deep = _gradients(model), _trace(model, take)
+            _cut(lists, few)
+            shallow = _trace(model, take)
+        finally:
+            _cut(lists, depth)
+    layers = (depth - many) / (many - few)
     return StepBytes(
         deep.kept + layers * (deep.kept - shallow.kept),
         deep.logits,
@@ -67,7 +72,7 @@ def _trace(model: Any, take: Callable[[Ledger], StepBytes]) -> StepBytes:
 
 
 def _padded_step(
-    model: Any, ledger: Ledger, rows: int, length: int, loss: Loss, padded: bool, amp: torch.dtype | None
+    model: Any, ledger: Ledger, rows: int, length: int, loss: Loss | None, padded: bool, amp: torch.dtype | None
 ) -> StepBytes:
     ids = torch.zeros((rows, length), dtype=torch.long)  # (rows, length)
     mask = torch.ones_like(ids) if padded else None
@@ -75,6 +80,8 @@ def _padded_step(
         logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
     block = nbytes(logits)
     kept, small = ledger.live - block, ledger.small - (block if block <= HEAP_BLOCK else 0)
+    if loss is None:
+        return StepBytes(kept, 0.0, block, 0.0, small)
     copied = logits.float()
     del logits
     value = loss(copied)
@@ -93,7 +100,9 @@ def _gradients(model: Any) -> int:
     return sum(weight.numel() * weight.element_size() for weight in model.parameters() if weight.requires_grad)
 
 
-def _lists(model: Any, depth: int) -> list[tuple[Any, str, nn.ModuleList]]:
+def _layer_lists(model: Any) -> list[tuple[Any, str, nn.ModuleList]]:
+    """(owner, name, layers) of each list that holds a module for every layer; none where they stand by themselves."""
+    depth = model.config.get_text_config().num_hidden_layers
     return [
         (owner, name, part)
         for owner in model.modules()
@@ -102,14 +111,8 @@ def _lists(model: Any, depth: int) -> list[tuple[Any, str, nn.ModuleList]]:
     ]
 
 
-def _layers(model: Any) -> int:
-    """The number of layers; 0 where they stand in no list of their own."""
-    depth: int = model.config.get_text_config().num_hidden_layers
-    return depth if _lists(model, depth) else 0
-
-
-def _cut(model: Any, depth: int, left: int) -> None:
-    for owner, name, part in _lists(model, depth):
+def _cut(lists: list[tuple[Any, str, nn.ModuleList]], left: int) -> None:
+    for owner, name, part in lists:
         setattr(owner, name, part[:left])
 
 

@@ -12,7 +12,7 @@ from eterna.data import Encoder
 from eterna.errors import UserError
 from eterna.models import Generated, generate, load_finished
 from eterna.pipeline.inputs import prompt_room, read_world
-from eterna.pipeline.quiet import quiet_libraries
+from eterna.pipeline.libraries import load_libraries
 from eterna.runs import RunFolder
 from eterna.seeding import seed_for
 from eterna.text import name_hint, shown
@@ -79,7 +79,7 @@ def open_conversation(
     path: Path, npc: str | None = None, place: str | None = None, book: str | None = None
 ) -> Conversation:
     """Load a run's final model. Without `place`, an NPC is met where they are usually found."""
-    quiet_libraries()
+    load_libraries("peft")
     run = RunFolder.open(path)
     config = run.config()
     world = read_world(config)

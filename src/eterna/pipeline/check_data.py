@@ -13,8 +13,8 @@ from eterna.data.file_notes import file_notes
 from eterna.data.openings import check_openings
 from eterna.models import load_tokenizer
 from eterna.pipeline.inputs import read_world
+from eterna.pipeline.libraries import load_libraries
 from eterna.pipeline.plan import check_vocabulary, load_shape
-from eterna.pipeline.quiet import quiet_libraries
 from eterna.text import plural
 
 BARS = 8  # rows of the histogram up to the window
@@ -145,7 +145,7 @@ class DataCheck:
 
 def load_run_data(loaded: LoadedConfig) -> RunData:
     """Read and encode the data of a run file as training does; no weights are loaded. Raises UserError."""
-    quiet_libraries()
+    load_libraries()
     config = loaded.config
     read, copies = gather_sources(config.data, config.training.seed, read_world(config))
     shape = load_shape(config)

@@ -11,8 +11,8 @@ from eterna.errors import CanonError, RunError
 from eterna.evaluation import Breach
 from eterna.models import held_as, load_finished
 from eterna.pipeline.inputs import prompt_room, read_world, read_yardsticks
+from eterna.pipeline.libraries import load_libraries
 from eterna.pipeline.measuring import Compared, Measurer, base_of
-from eterna.pipeline.quiet import quiet_libraries
 from eterna.reports import write_card, write_report
 from eterna.runs import RunFolder, Score
 from eterna.text import plural, shown
@@ -33,7 +33,7 @@ def evaluate(path: Path) -> Evaluated:
 
     Runs on any machine: both models are held in float32.
     """
-    quiet_libraries()
+    load_libraries("peft")
     run = RunFolder.open(path)
     config = run.config()
     if not config.data.holds_out:

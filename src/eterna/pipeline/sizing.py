@@ -129,10 +129,12 @@ def measure_size(
     state, said = probe_optimizer(arguments, model)
     layers = _trained_layers(model)
     path, plain_because = choose_path(config, model, arguments)
-    kept_whole, traced = _step_bytes(config, shape, model, precision, batch, attention, path, False)
-    recomputed, also = _step_bytes(config, shape, model, precision, batch, attention, path, True)
     on = config.training.activation_checkpointing
-    step, other = (recomputed, kept_whole) if on else (kept_whole, recomputed)
+    ways = [  # what switches it on stays on the model, so that comes second
+        _step_bytes(config, shape, model, precision, batch, attention, path, recompute, whole=recompute == on)
+        for recompute in (False, True)
+    ]
+    (step, traced), (other, also) = reversed(ways) if on else ways
     memory = _memory(config, shape, arguments, step, (parameters, trained, held, state), scored_tokens)
     notes += [*said, *([f"the plain path is taken, not the fast one: {plain_because}"] if plain_because else [])]
     return Size(parameters, trained, held, state, memory, other.kept, traced and also, layers, notes)
@@ -183,8 +185,12 @@ def _step_bytes(
     attention: str,
     path: Any,
     checkpointing: bool,
+    whole: bool,
 ) -> tuple[StepBytes, bool]:
-    """One micro-batch, traced; by the formula for a plain transformer where tracing does not go through."""
+    """One micro-batch, traced; by the formula for a plain transformer where tracing does not go through.
+
+    whole: the backward pass too; without it, what the forward pass keeps is all that counts.
+    """
     import torch
 
     from eterna.models.tracing import trace, trace_step
@@ -194,16 +200,16 @@ def _step_bytes(
         if checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False, "preserve_rng_state": False})
         if path:
-            return trace(model.train(), lambda ledger: _flat_step(path, model, ledger, batch)), True
-        loss = _loss_of(batch, config.training.label_smoothing_factor)
+            return trace(model.train(), lambda ledger: _flat_step(path, model, ledger, batch, whole)), True
+        loss = _loss_of(batch, config.training.label_smoothing_factor) if whole else None
         return trace_step(model.train(), batch.rows, batch.length, loss, batch.padded, amp), True
     except Exception:  # whatever a model's own code raises for tensors without values
         formula = estimate_activations(shape, batch.rows, batch.length, BYTES[precision], attention, checkpointing)
         return formula, False
 
 
-def _flat_step(path: Any, model: Any, ledger: Any, batch: Batch) -> StepBytes:
-    """One micro-batch on the fast path."""
+def _flat_step(path: Any, model: Any, ledger: Any, batch: Batch, whole: bool = True) -> StepBytes:
+    """One micro-batch on the fast path; its forward pass alone where not `whole`."""
     from eterna.fast import part_of_lengths
     from eterna.fast.loss import CHUNK_BYTES
 
@@ -211,6 +217,8 @@ def _flat_step(path: Any, model: Any, ledger: Any, batch: Batch) -> StepBytes:
     with path.lent():
         loss = model(**part).loss
         kept, small = ledger.live, ledger.small
+        if not whole:
+            return StepBytes(kept, 0.0, CHUNK_BYTES, 0.0, small)
         loss.backward()
     return StepBytes(kept, ledger.peak - kept, CHUNK_BYTES, ledger.live, small, ledger.scratch)
 

@@ -14,11 +14,11 @@ from eterna.models import add_lora, find_base_commit, held_as, load_finished, lo
 from eterna.pipeline.choosing import Choice
 from eterna.pipeline.evaluate import keep
 from eterna.pipeline.hub import upload
+from eterna.pipeline.libraries import TRAINING, load_libraries
 from eterna.pipeline.measuring import Measurer, base_of
 from eterna.pipeline.outline import show_outline
 from eterna.pipeline.plan import Plan, make_plan, show_plan
 from eterna.pipeline.preflight import check_run_folder
-from eterna.pipeline.quiet import quiet_libraries
 from eterna.pipeline.records import flat, track_result, world_record
 from eterna.pipeline.resuming import check_same_data, check_same_processes, find_checkpoint
 from eterna.pipeline.room import room_problems
@@ -59,9 +59,9 @@ class Trained:
 
 def train(loaded: LoadedConfig, console: Console, resume: bool = False, dry_run: bool = False) -> Trained | None:
     """Train as the config says. Returns None after a dry run. Raises UserError before anything is written."""
+    load_libraries(*TRAINING)
     from accelerate import PartialState
 
-    quiet_libraries()
     run = RunFolder(Path(loaded.config.training.output_dir))
     check_run_folder(run)
     if dry_run:
