@@ -75,4 +75,4 @@ def test_a_batch_answers_as_each_prompt_alone(tiny_model: Path, tiny_tokenizer: 
     section = GenerationSection(max_new_tokens=10)
     stop = Encoder(tiny_tokenizer).stop_tokens(model.generation_config)
     alone = [generate(model, tiny_tokenizer, one.prompt_ids, section, stop) for one in items]
-    assert answer_items(model, tiny_tokenizer, items, section, batch_size=3) == alone
+    assert answer_items(model, tiny_tokenizer, items, section) == alone

@@ -1,4 +1,4 @@
-"""Replies to fixed prompts: the same items, in the same batches, with the same seeds, whichever model answers."""
+"""Replies to fixed prompts: the same items with the same seeds, whichever model answers."""
 
 from __future__ import annotations
 
@@ -7,23 +7,15 @@ from typing import Any
 
 from eterna.config import GenerationSection
 from eterna.data import Encoder, Item
-from eterna.models import Generated, generate_batch
+from eterna.models import Generated, generate_all
 from eterna.seeding import seed_for
 
 
-def answer_items(
-    model: Any, tokenizer: Any, items: Sequence[Item], generation: GenerationSection, batch_size: int = 8
-) -> list[Generated]:
-    """One reply per item, in the order given. Batches go by prompt length; each has a seed of its own."""
+def answer_items(model: Any, tokenizer: Any, items: Sequence[Item], generation: GenerationSection) -> list[Generated]:
+    """One reply per item, in the order given; each with a seed of its own, whatever else is asked."""
     stop = Encoder(tokenizer).stop_tokens(model.generation_config)
-    order = sorted(range(len(items)), key=lambda place: len(items[place].prompt_ids))
-    replies: dict[int, Generated] = {}
-    for start in range(0, len(order), batch_size):
-        places = order[start : start + batch_size]
-        own = generation.model_copy(update={"seed": seed_for(generation.seed, items[places[0]].id)})
-        prompts = [items[place].prompt_ids for place in places]
-        replies.update(zip(places, generate_batch(model, tokenizer, prompts, own, stop), strict=True))
-    return [replies[place] for place in range(len(items))]
+    seeds = [seed_for(generation.seed, item.id) for item in items]
+    return generate_all(model, tokenizer, [item.prompt_ids for item in items], generation, stop, seeds)
 
 
 def sample_rows(items: Sequence[Item], replies: Sequence[Generated], step: int) -> list[dict[str, Any]]:

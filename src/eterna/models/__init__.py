@@ -1,7 +1,7 @@
 """Load, adapt, generate with and save a causal language model."""
 
 from eterna.models.adapting import add_lora, keeps_base, trainable_share
-from eterna.models.generating import Generated, generate, generate_batch, sampling_of
+from eterna.models.generating import Generated, generate, generate_all, sampling_of
 from eterna.models.loading import (
     Precision,
     choose_precision,
@@ -31,7 +31,7 @@ __all__ = [
     "find_base_commit",
     "find_model",
     "generate",
-    "generate_batch",
+    "generate_all",
     "held_as",
     "keeps_base",
     "load_finished",

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from eterna.config import LoraSection
@@ -57,3 +60,39 @@ def trainable_share(model: Any) -> tuple[int, int]:
     """(trainable, all) parameter counts."""
     counts = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
     return sum(count for count, trained in counts if trained), sum(count for count, _ in counts)
+
+
+@contextmanager
+def adapters_merged(model: Any) -> Iterator[None]:
+    """Within, adapters are part of the weights they stand on, where those are float32: one product instead of three.
+
+    The weights from before stand aside meanwhile and come back as they were, bit for bit.
+    """
+    kept: list[tuple[Any, Any]] = []
+    try:
+        if hasattr(model, "peft_config"):
+            for layer in _mergeable(model):
+                weight = layer.get_base_layer().weight
+                kept.append((layer, weight.data))
+                weight.data = weight.data.clone()
+                layer.merge()
+        yield
+    finally:
+        for layer, before in kept:
+            layer.get_base_layer().weight.data = before
+            layer.merged_adapters.clear()
+
+
+def _mergeable(model: Any) -> Iterator[Any]:
+    """Adapters of plain LoRA on weights of their own; a weight that two layers share would change both."""
+    import torch
+    from peft.tuners.lora import Linear
+
+    owners = Counter(id(weight) for module in model.modules() for weight in module._parameters.values())
+    for layer in list(model.modules()):
+        if isinstance(layer, Linear) and not (layer.disable_adapters or layer.merged):
+            weight = layer.get_base_layer().weight
+            plain = type(weight) is torch.nn.Parameter and weight.dtype == torch.float32 and owners[id(weight)] == 1
+            active = [name for name in layer.active_adapters if name in layer.lora_A]
+            if plain and active and not any(layer.lora_bias[name] or name in layer.lora_variant for name in active):
+                yield layer

@@ -1,13 +1,20 @@
-"""Replies: greedy or sampled, one prompt at a time, ended by the stop tokens the model was trained on."""
+"""Replies: greedy or sampled, ended by the stop tokens the model was trained on.
+
+Prompts of about one length are answered together. Each draws from a generator of its own, so a reply depends on the
+model, the prompt and its seed, not on what else is asked.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from eterna.config import GenerationSection
+
+CACHE_BYTES = 256 * 2**20  # of keys and values at a time
+MOST_ROWS = 128
 
 
 @dataclass(frozen=True)
@@ -40,71 +47,65 @@ def generate(
 
     The model's mode and torch's random state are left as they were.
     """
-    return generate_batch(model, tokenizer, [prompt_ids], generation, stop, on_text)[0]
+    import torch
+
+    from eterna.models.decoding import decode
+
+    streamer = _streamer(tokenizer, on_text) if on_text else None
+    if streamer:
+        streamer.put(torch.tensor(list(prompt_ids)))
+    put = (lambda token: streamer.put(torch.tensor([token]))) if streamer else None
+    new = decode(model, [prompt_ids], generation, stop, [generation.seed], put)[0]
+    if streamer:
+        streamer.end()
+    return _reply(tokenizer, new, stop)
 
 
-def generate_batch(
+def generate_all(
     model: Any,
     tokenizer: Any,
     prompts: Sequence[Sequence[int]],
     generation: GenerationSection,
     stop: Sequence[int],
-    on_text: Callable[[str], None] | None = None,
+    seeds: Sequence[int],
 ) -> list[Generated]:
-    """Answer several prompts at once, padded on the left; sampling is seeded once for the whole batch.
+    """Answer all prompts, each as if it were alone, with a seed of its own.
 
-    on_text: gets pieces of the reply as they come; for a single prompt only.
-    The model's mode and torch's random state are left as they were.
+    The model's mode and torch's random state are left as they were. Greedy replies are those of transformers'
+    `generate`, up to its rounding.
     """
-    import torch
-    from transformers import GenerationConfig
+    from eterna.models.adapting import adapters_merged
+    from eterna.models.decoding import decode
 
-    width = max(map(len, prompts))
-    device = next(model.parameters()).device
-    ids = torch.full((len(prompts), width), int(tokenizer.pad_token_id), device=device)  # (batch, width)
-    mask = torch.zeros_like(ids)
-    for row, prompt in enumerate(prompts):
-        ids[row, width - len(prompt) :] = torch.tensor(list(prompt), device=device)
-        mask[row, width - len(prompt) :] = 1
-    settings = GenerationConfig(
-        max_new_tokens=generation.max_new_tokens,
-        eos_token_id=list(stop),
-        pad_token_id=tokenizer.pad_token_id,
-        **sampling_of(generation),
-    )
-    was_training = model.training
-    model.eval()
-    with torch.random.fork_rng(), torch.no_grad(), _nothing_of_its_own(model):
-        torch.manual_seed(generation.seed)
-        streamer = _streamer(tokenizer, on_text) if on_text else None
-        out = model.generate(input_ids=ids, attention_mask=mask, generation_config=settings, streamer=streamer)
-    model.train(was_training)
-    ends = set(stop)
-    replies = []
-    for row in out[:, width:].tolist():
-        end = next((place for place, token in enumerate(row) if token in ends), None)
-        new = row if end is None else row[: end + 1]
-        text = tokenizer.decode(new, skip_special_tokens=True).strip()
-        replies.append(Generated(text, len(new), end is not None))
-    return replies
+    replies: dict[int, Generated] = {}
+    order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]), reverse=True)
+    with adapters_merged(model):
+        while order:
+            most = rows_at_once(model, len(prompts[order[0]]) + generation.max_new_tokens)
+            count = math.ceil(len(order) / math.ceil(len(order) / most))
+            places, order = order[:count], order[count:]
+            found = decode(model, [prompts[at] for at in places], generation, stop, [seeds[at] for at in places])
+            replies.update((at, _reply(tokenizer, new, stop)) for at, new in zip(places, found, strict=True))
+    return [replies[place] for place in range(len(prompts))]
 
 
-@contextmanager
-def _nothing_of_its_own(model: Any) -> Iterator[None]:
-    """Set the model's own generation config aside: transformers takes from it what the call leaves unset.
+def rows_at_once(model: Any, tokens: int) -> int:
+    """How many rows of so many tokens are answered together."""
+    one = cached_bytes(model.config, next(model.parameters()).element_size()) * tokens
+    return max(1, min(MOST_ROWS, int(CACHE_BYTES / one)))
 
-    A penalty on repetitions or beams that a base model brings would make other replies than those of its neighbours.
-    """
-    from transformers import GenerationConfig
 
-    kept = [(part, part.generation_config) for part in model.modules() if "generation_config" in vars(part)]
-    try:
-        for part, _ in kept:
-            part.generation_config = GenerationConfig()
-        yield
-    finally:
-        for part, own in kept:
-            part.generation_config = own
+def cached_bytes(config: Any, element: int) -> int:
+    """Keys and values of one token in all layers, of elements of so many bytes."""
+    shape = config.get_text_config(decoder=True)
+    width = getattr(shape, "head_dim", None) or shape.hidden_size // shape.num_attention_heads
+    shared = getattr(shape, "num_key_value_heads", None) or shape.num_attention_heads
+    return int(2 * shape.num_hidden_layers * shared * width * max(element, 2))
+
+
+def _reply(tokenizer: Any, new: Sequence[int], stop: Sequence[int]) -> Generated:
+    text = tokenizer.decode(list(new), skip_special_tokens=True).strip()
+    return Generated(text, len(new), new[-1] in set(stop))
 
 
 def _streamer(tokenizer: Any, on_text: Callable[[str], None]) -> Any:

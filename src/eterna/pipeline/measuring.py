@@ -99,7 +99,7 @@ class Measurer:
         wanted = settings.during_training.metrics
         count = max(settings.probes, settings.during_training.samples if needs_replies(wanted) else 0)
         items = self.data.items[:count]
-        replies = answer_items(model, self.tokenizer, items, self.config.generation, self.batch)
+        replies = answer_items(model, self.tokenizer, items, self.config.generation)
         if needs_replies(wanted):
             scored = items[: settings.during_training.samples]
             texts = [reply.text for reply in replies[: len(scored)]]
@@ -117,11 +117,9 @@ class Measurer:
         )
         if needs_replies(settings.metrics):
             items = self.data.items[: settings.samples]
-            measured.replies = answer_items(model, self.tokenizer, items, self.config.generation, self.batch)
+            measured.replies = answer_items(model, self.tokenizer, items, self.config.generation)
         if tempt:
-            measured.tempted = answer_items(
-                model, self.tokenizer, self.temptations(), self.config.generation, self.batch
-            )
+            measured.tempted = answer_items(model, self.tokenizer, self.temptations(), self.config.generation)
         return measured
 
     def temptations(self) -> list[Item]:
@@ -237,7 +235,7 @@ class Measurer:
         which = f"{len(items)},{sha256(asked.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
         return (
             f"gen:max{generation.max_new_tokens},t{generation.temperature:g},p{generation.top_p:g},"
-            f"seed{generation.seed},batch{self.batch}|items:{which}|held:{held}|{self._data_signature()}|{_versions()}"
+            f"seed{generation.seed}|items:{which}|held:{held}|{self._data_signature()}|{_versions()}"
         )
 
     def _windows(self) -> str:

@@ -22,6 +22,7 @@ from eterna.models import (
     quantized_layers,
     trainable_share,
 )
+from eterna.models.generating import CACHE_BYTES, MOST_ROWS, cached_bytes
 from eterna.models.loading import find_model, readable_failure
 from eterna.models.memory import LATER
 from eterna.models.weight_files import check_tensors
@@ -172,8 +173,13 @@ def _memory(
         waste=allocator_waste(step) if on_cpu else 0.0,
         end=max(step.end, trained * 4.0),
         carried=config.training.gradient_accumulation_steps > 1,
-        scored=scored_tokens * vocabulary * 4.0 + (parameters * 4.0 if again else 0.0),
+        scored=max(scored_tokens * vocabulary * 4.0, _answering(config, shape)) + (parameters * 4.0 if again else 0.0),
     )
+
+
+def _answering(config: RunConfig, shape: Any) -> float:
+    """Bytes of keys and values while the probes are answered."""
+    return min(CACHE_BYTES, float(MOST_ROWS * config.data.max_length * cached_bytes(shape, 4)))
 
 
 def _step_bytes(
