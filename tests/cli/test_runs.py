@@ -131,13 +131,19 @@ def test_the_shell_completes_run_folders(eterna: Run, runs: Path) -> None:
 
 def test_the_shell_completes_who_and_where(eterna: Run, runs: Path) -> None:
     assert completed(eterna, "eterna chat runs/first --npc ") == [
+        "apuntador",
         "archivera",
         "cartografa",
+        "cocinera",
+        "copista",
         "encuadernador",
         "farolero",
+        "jueza",
+        "lectora",
+        "recadero",
     ]
     assert completed(eterna, "eterna chat runs/first --place pa") == ["patio_de_lamparas"]
-    assert completed(eterna, "eterna chat runs/first --book b") == ["bestiario"]
+    assert completed(eterna, "eterna chat runs/first --book be") == ["bestiario"]
     for lost in ("runs/bad-yaml", "runs/nowhere"):
         assert completed(eterna, f"eterna chat {lost} --npc ") == []
 

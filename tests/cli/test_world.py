@@ -36,7 +36,7 @@ def test_the_counts_of_a_sound_world(eterna: Run, world: Path) -> None:
 def test_the_shipped_world_is_known_by_its_name(eterna: Run) -> None:
     done = eterna("world", "check", "eterna:biblioteca")
     assert done.returncode == 0, done.stderr
-    assert "La Biblioteca Eterna (biblioteca): 4 books" in done.stdout
+    assert "La Biblioteca Eterna (biblioteca): 13 books" in done.stdout
     assert "the world is sound" in done.stdout
 
 

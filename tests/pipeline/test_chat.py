@@ -47,7 +47,7 @@ def test_a_reply_that_breaks_off_leaves_no_half_turn(
     def broken(*arguments: Any, **settings: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(conversation.model, "generate", broken)
+    monkeypatch.setattr(conversation.model, "forward", broken)
     with pytest.raises(KeyboardInterrupt):
         conversation.reply("Who keeps the lamps?")
     assert conversation.turns == []

@@ -52,16 +52,17 @@ def scene(conversation: Conversation) -> str:
 
 def speaker(conversation: Conversation) -> str:
     """The name before a reply."""
-    world, npc = conversation.world, conversation.context.npc
-    return world.npcs[npc].name if world and npc else "model"
+    world, voice = conversation.world, conversation.context.voice
+    return world.name_of(voice) if world and voice else "model"
 
 
 def command(conversation: Conversation, line: str) -> None:
     """A line that begins with a slash."""
     name, _, value = line[1:].partition(" ")
     if name in PARTS:
+        before = conversation.context.voice
         conversation.change(name, value.strip() or None)
-        if name == "npc":
+        if conversation.context.voice != before:
             conversation.turns.clear()
         typer.echo(scene(conversation))
     elif name == "again":

@@ -139,9 +139,9 @@ def _text_file(path: Path) -> str:
 
 
 def _check_voice(source: Source, world: World) -> None:
-    known = world.npcs if source.world == "examples" else world.books
+    known = {**world.npcs, **world.books, **world.places} if source.world == "examples" else world.books
     if source.voice and source.voice not in known:
-        kind = "NPC" if source.world == "examples" else "book"
+        kind = "NPC, book or place" if source.world == "examples" else "book"
         raise DataError(f"the world {world.id} has no {kind} {shown(source.voice)}", fix=name_hint(source.voice, known))
 
 
@@ -153,15 +153,19 @@ def _world_examples(world: World, source: Source, split: Split) -> Iterator[RawE
             if source.voice in (None, voice):
                 turns = build_messages(world, Context.of(example, voice), example.turns)
                 yield RawExample(
-                    f"{world.id}/{example.id}" + ("" if voice == example.npc else f"@{voice}"),
+                    f"{world.id}/{example.id}" + ("" if voice == example.voice else f"@{voice}"),
                     None,
                     messages=up_to_last_answer(turns),
-                    title=f"{world.npcs[voice].name} · {world.places[example.place].name}",
+                    title=_title(world, voice, example.place),
                     group=example.id,
                     scene=Scene.of(world, example, voice),
                     origin=f"{world.id}/{example.id}",
                     weight=example.weight,
                 )
+
+
+def _title(world: World, voice: str, place: str | None) -> str:
+    return " · ".join(dict.fromkeys(world.name_of(name) for name in (voice, place) if name))
 
 
 def _world_books(world: World, source: Source) -> Iterator[RawExample]:

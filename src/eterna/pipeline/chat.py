@@ -48,7 +48,7 @@ class Conversation:
         """
         if not text.strip():
             raise UserError("there is nothing to answer", fix="say something")
-        speaker = self.context.npc or "assistant"
+        speaker = self.context.voice or "assistant"
         turns = [*self.turns, Turn(speaker=PLAYER, text=text)]
         prompt, dropped = self.prompt(turns)
         generation = self.config.generation

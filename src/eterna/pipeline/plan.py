@@ -89,7 +89,9 @@ def make_plan(loaded: LoadedConfig) -> Plan:
     batch = heaviest_batch(data.train, config.training.per_device_train_batch_size, arguments.device.type == "cpu")
     scored = min(max((len(one.ids) for one in data.eval), default=0), config.data.max_length)
     scored *= config.training.per_device_eval_batch_size
-    size = measure_size(config, shape, arguments, precision.name, batch, scored)
+    longest = max((len(item.prompt_ids) for item in data.items), default=0)
+    answered = len(data.items), longest + config.generation.max_new_tokens
+    size = measure_size(config, shape, arguments, precision.name, batch, scored, answered)
     steps = count_steps(config, [example.id for example in data.train], data.weights, arguments)
     if steps < 1:
         raise ConfigError("the run would make no optimizer step", fix="raise training.num_train_epochs or max_steps")

@@ -102,11 +102,18 @@ def fullest_batch(config: RunConfig, on_cpu: bool) -> Batch:
 
 
 def measure_size(
-    config: RunConfig, shape: Any, arguments: Any, precision: str, batch: Batch, scored_tokens: int = 0
+    config: RunConfig,
+    shape: Any,
+    arguments: Any,
+    precision: str,
+    batch: Batch,
+    scored_tokens: int = 0,
+    answered: tuple[int, int] = (0, 0),
 ) -> Size:
     """Build the model without storage, adapt it, try the optimizer, trace one step. Raises ModelError or ConfigError.
 
-    scored_tokens: of the largest batch of the evaluation.
+    scored_tokens: of the largest batch of the evaluation. answered: how many prompts the evaluation answers, and the
+    tokens of the longest with its reply.
     """
     from eterna.training import probe_optimizer
 
@@ -136,7 +143,9 @@ def measure_size(
         for recompute in (False, True)
     ]
     (step, traced), (other, also) = reversed(ways) if on else ways
-    memory = _memory(config, shape, arguments, step, (parameters, trained, held, state), scored_tokens)
+    vocabulary = getattr(shape.get_text_config(), "vocab_size", 0)
+    scored = max(scored_tokens * vocabulary * 4.0, _cache_bytes(shape, *answered))
+    memory = _memory(config, arguments, step, (parameters, trained, held, state), scored)
     notes += [*said, *([f"the plain path is taken, not the fast one: {plain_because}"] if plain_because else [])]
     return Size(parameters, trained, held, state, memory, other.kept, traced and also, layers, notes)
 
@@ -153,16 +162,14 @@ def choose_path(config: RunConfig, model: Any, arguments: Any) -> tuple[Any, str
 
 def _memory(
     config: RunConfig,
-    shape: Any,
     arguments: Any,
     step: StepBytes,
     counted: tuple[int, int, float, float],
-    scored_tokens: int,
+    scored: float,
 ) -> Memory:
     parameters, trained, held, state = counted
     on_cpu = arguments.device.type == "cpu"
     again = config.data.holds_out and not (config.lora and keeps_base(config.lora))
-    vocabulary = getattr(shape.get_text_config(), "vocab_size", 0)
     return Memory(
         program=resident_memory() + LATER if on_cpu else 0.0,
         weights=held,
@@ -173,13 +180,13 @@ def _memory(
         waste=allocator_waste(step) if on_cpu else 0.0,
         end=max(step.end, trained * 4.0),
         carried=config.training.gradient_accumulation_steps > 1,
-        scored=max(scored_tokens * vocabulary * 4.0, _answering(config, shape)) + (parameters * 4.0 if again else 0.0),
+        scored=scored + (parameters * 4.0 if again else 0.0),
     )
 
 
-def _answering(config: RunConfig, shape: Any) -> float:
-    """Bytes of keys and values while the probes are answered."""
-    return min(CACHE_BYTES, float(MOST_ROWS * config.data.max_length * cached_bytes(shape, 4)))
+def _cache_bytes(shape: Any, rows: int, tokens: int) -> float:
+    """Of keys and values while so many prompts are answered."""
+    return min(CACHE_BYTES, float(min(rows, MOST_ROWS) * tokens * cached_bytes(shape, 4))) if rows else 0.0
 
 
 def _step_bytes(

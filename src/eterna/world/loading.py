@@ -217,8 +217,8 @@ class _Reader:
             self.known("revelación", revelacion.requires, world.revelaciones, f"revelaciones/{revelacion.id}")
         for example in world.examples:
             where = f"examples/{example.id}"
-            self.known("npc", [example.npc], world.npcs, where)
-            self.known("place", [example.place], world.places, where)
+            self.known("npc", [example.npc] if example.npc else [], world.npcs, where)
+            self.known("place", [example.place] if example.place else [], world.places, where)
             self.known("book", [example.book] if example.book else [], world.books, where)
             self.known("revelación", [*example.known, *example.serves], world.revelaciones, where)
             self.check_turns(example, world, where)
@@ -237,15 +237,19 @@ class _Reader:
 
     def check_turns(self, example: Example, world: World, where: str) -> None:
         for index, turn in enumerate(example.turns):
-            if turn.speaker not in (PLAYER, NARRATOR, *world.npcs):
+            if turn.speaker not in (PLAYER, NARRATOR, *world.npcs) and (example.npc or turn.speaker != example.voice):
                 self.problem(
                     f"turn {index + 1} of {shown(example.id)} is spoken by {shown(turn.speaker)}",
                     self.places.get(where),
                     name_hint(turn.speaker, [PLAYER, NARRATOR, *world.npcs]),
                 )
-        if example.npc not in example.voices():
+        if not example.voice:
+            self.problem(f"nobody answers in {shown(example.id)}", self.places.get(where), "name an npc, book or place")
+        elif example.voice not in example.voices():
             self.problem(
-                f"{example.npc} says nothing in {shown(example.id)}", self.places.get(where), "name an npc who answers"
+                f"{example.voice} says nothing in {shown(example.id)}",
+                self.places.get(where),
+                "name an npc who answers" if example.npc else f"answer as {example.voice}, or name an npc",
             )
         if example.turns[-1].speaker in (PLAYER, NARRATOR):
             self.problem(

@@ -55,9 +55,15 @@ class Context:
     known: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, example: Example, npc: str) -> Context:
-        """The context of one of the world's examples, for the NPC who answers."""
+    def of(cls, example: Example, voice: str) -> Context:
+        """The context of one of the world's examples, for the voice that answers."""
+        npc = voice if example.npc else None
         return cls(npc, example.place, example.book, tuple(example.known))
+
+    @property
+    def voice(self) -> str:
+        """Who answers: the NPC, else the open book, else the place; empty where there is none."""
+        return self.npc or self.book or self.place or ""
 
 
 @dataclass(frozen=True)
@@ -87,8 +93,10 @@ class Scene:
 
     @classmethod
     def of(cls, world: World, example: Example, voice: str) -> Scene:
-        """The scene of one of the world's examples, answered by the NPC `voice`."""
-        facts: list[tuple[str, tuple[str, ...]]] = [("place", world.places[example.place].lines())]
+        """The scene of one of the world's examples, answered by `voice`."""
+        facts: list[tuple[str, tuple[str, ...]]] = []
+        if example.place:
+            facts.append(("place", world.places[example.place].lines()))
         if example.book:
             facts.append(("book", world.books[example.book].lines()))
         return cls(
@@ -97,17 +105,24 @@ class Scene:
             tuple(facts),
             tuple(example.serves),
             tuple(example.known),
-            example.place,
+            example.place or "",
             example.book or "",
         )
 
 
 def system_text(world: World, context: Context) -> str:
-    """Persona, place, book and what the reader has understood, one short line each."""
+    """Persona, place, book and what the reader has understood, one short line each.
+
+    Without an NPC the open book is the persona, and without a book whoever tells of the place.
+    """
     lines = []
     if context.npc:
         npc = world.npcs[context.npc]
         lines.append(f"You are {npc.name}, {npc.role.rstrip('.')}. {npc.manner}")
+    elif context.book:
+        lines.append(f"You are the open book and go on. {world.books[context.book].voice}")
+    elif context.place:
+        lines.append("You tell the reader what is here.")
     if context.place:
         place = world.places[context.place]
         lines.append(f"Place: {place.name}. {place.light} {place.sound}")
@@ -123,7 +138,7 @@ def build_messages(world: World, context: Context, turns: Iterable[Turn]) -> lis
     """Chat messages for a conversation: system first (when there is a context), then the turns.
 
     The context's NPC answers: that NPC's turns become `assistant`, everyone else's `user`. Without an NPC whoever is
-    neither player nor narrator answers.
+    neither player nor narrator answers, such as a book or a place.
     """
     system = system_text(world, context)
     messages: list[Message] = [{"role": "system", "content": system}] if system else []

@@ -124,8 +124,9 @@ class Example(Part):
 
     id: str
     split: Split
-    npc: str
-    place: str
+    npc: str | None
+    """Who answers. null: the open book goes on in its own voice; without a book, the place is told."""
+    place: str | None
     book: str | None = None
     known: list[str] = Field(default_factory=list)
     """Revelaciones the player has already reached."""
@@ -136,10 +137,16 @@ class Example(Part):
     weight: float = Field(1.0, gt=0, le=1000, allow_inf_nan=False)
     """Loss weight of the whole example."""
 
+    @property
+    def voice(self) -> str:
+        """Id of the NPC, book or place that answers; empty where none is named."""
+        return self.npc or self.book or self.place or ""
+
     def voices(self) -> list[str]:
-        """The NPCs who speak, `npc` first: each is learnt from their own side of the conversation."""
+        """Who speaks, `voice` first: each is learnt from their own side of the conversation."""
         speakers = dict.fromkeys(turn.speaker for turn in self.turns)
-        return sorted((name for name in speakers if name not in (PLAYER, NARRATOR)), key=lambda name: name != self.npc)
+        said = (name for name in speakers if name not in (PLAYER, NARRATOR))
+        return sorted(said, key=lambda name: name != self.voice)
 
 
 class World(Part):
@@ -158,3 +165,9 @@ class World(Part):
     examples: list[Example]
     sha256: str
     """Content hash of the world's folder."""
+
+    def name_of(self, voice: str) -> str:
+        """What an NPC, book or place is called; its id where there is none such."""
+        if voice in self.npcs:
+            return self.npcs[voice].name
+        return self.books[voice].title if voice in self.books else getattr(self.places.get(voice), "name", voice)
