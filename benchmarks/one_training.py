@@ -2,8 +2,9 @@
 
     python benchmarks/one_training.py SYSTEM SHAPE METHOD KIND COUNT
 
-SYSTEM: eterna, eterna-plain, hf-fp32, hf-bf16, hf-bf16-grouped, hf-half-grouped, trl-packed, trl-padded. Counted are
-real tokens, never padding; the first SKIPPED optimizer steps are left out of the time. Peak memory is VmHWM.
+SYSTEM: eterna, eterna-plain, hf-fp32, hf-bf16, hf-bf16-grouped, hf-half-grouped, trl-packed, trl-padded; each of the
+peers' with `-liger` after it on a GPU. Counted are real tokens, never padding; the first SKIPPED optimizer steps are
+left out of the time. Peak memory is VmHWM; on a GPU what torch had allocated there.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from workload import ACCUMULATION, BATCH, LEARNING_RATE, LONGEST, LORA, SHAPES, WEIGHT_DECAY, examples, model
 
 SKIPPED = 5
+ON_GPU = torch.cuda.is_available()
 
 
 class Clock(TrainerCallback):  # type: ignore[misc]
@@ -44,7 +46,8 @@ def settings(**more: Any) -> dict[str, Any]:
     return {
         "output_dir": tempfile.mkdtemp(), "per_device_train_batch_size": BATCH,
         "gradient_accumulation_steps": ACCUMULATION, "num_train_epochs": 1, "learning_rate": LEARNING_RATE,
-        "weight_decay": WEIGHT_DECAY, "logging_steps": 5, "save_strategy": "no", "seed": 0, **more,
+        "weight_decay": WEIGHT_DECAY, "logging_steps": 5, "save_strategy": "no", "seed": 0, "use_cpu": not ON_GPU,
+        **more,
     }  # fmt: skip
 
 
@@ -63,7 +66,7 @@ def eterna(shape: str, method: str, kind: str, count: int, clock: Clock, fast: b
         Encoded(f"e{number}", tuple(ids), tuple([0.0] * prompt + [1.0] * (len(ids) - prompt)), 1)
         for number, (ids, prompt) in enumerate(examples(count, SHAPES[shape]["vocab_size"], kind))
     ]
-    path = fast_path_of(made, arguments) if fast else None
+    path = fast_path_of(made, arguments, on_gpu=True) if fast else None
     assert not isinstance(path, str), path
 
     class Counting(EternaTrainer):
@@ -113,14 +116,14 @@ def plain_trainer(shape: str, method: str, kind: str, count: int, clock: Clock, 
     half = "half" in how
     grouped = {"train_sampling_strategy": "group_by_length"} if "grouped" in how else {}
     arguments = TrainingArguments(
-        **settings(report_to="none", use_cpu=True, disable_tqdm=True, remove_unused_columns=False),
-        bf16="bf16" in how or half, **grouped,
+        **settings(report_to="none", disable_tqdm=True, remove_unused_columns=False),
+        bf16="bf16" in how or half, use_liger_kernel="liger" in how, **grouped,
     )  # fmt: skip
     made = adapted(model(shape, "bfloat16" if half else "float32"), method)
     return Trainer(model=made, args=arguments, train_dataset=rows, data_collator=collate, callbacks=[clock])
 
 
-def trl(shape: str, method: str, kind: str, count: int, clock: Clock, packed: bool) -> Any:
+def trl(shape: str, method: str, kind: str, count: int, clock: Clock, how: str) -> Any:
     """TRL's SFTTrainer in bf16, packed or padded, on tokenized rows with their completion masks."""
     from datasets import Dataset
     from tokenizers import Tokenizer, models
@@ -134,13 +137,14 @@ def trl(shape: str, method: str, kind: str, count: int, clock: Clock, packed: bo
     )  # fmt: skip
     found = examples(count, SHAPES[shape]["vocab_size"], kind)
     rows = [{"input_ids": ids, "completion_mask": [0] * prompt + [1] * (len(ids) - prompt)} for ids, prompt in found]
+    packed = "packed" in how
     size = {"per_device_train_batch_size": 1} if packed else {}
     arguments = SFTConfig(
-        **settings(report_to="none", use_cpu=True, disable_tqdm=True) | size, bf16=True, packing=packed,
-        max_length=1024, completion_only_loss=True, gradient_checkpointing=False,
+        **settings(report_to="none", disable_tqdm=True) | size, bf16=True, packing=packed,
+        max_length=1024, completion_only_loss=True, gradient_checkpointing=False, use_liger_kernel="liger" in how,
     )  # fmt: skip
     trainer = SFTTrainer(
-        model=adapted(model(shape), method), args=arguments, train_dataset=Dataset.from_list(rows),
+        model=adapted(model(shape, "bfloat16" if ON_GPU else "float32"), method), args=arguments, train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer, callbacks=[clock],
     )  # fmt: skip
     collate = trainer.data_collator
@@ -154,7 +158,9 @@ def trl(shape: str, method: str, kind: str, count: int, clock: Clock, packed: bo
 
 
 def memory() -> int:
-    """Peak bytes of this process, as the system counts them."""
+    """Peak bytes of this process, as the system counts them, or of the GPU."""
+    if ON_GPU:
+        return torch.cuda.max_memory_allocated()
     found = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
     assert found
     return int(found[1]) * 1024
@@ -168,7 +174,7 @@ def main(system: str, shape: str, method: str, kind: str, count: int) -> None:
     if system.startswith("eterna"):
         trainer = eterna(shape, method, kind, count, clock, fast=system == "eterna")
     elif system.startswith("trl"):
-        trainer = trl(shape, method, kind, count, clock, packed=system == "trl-packed")
+        trainer = trl(shape, method, kind, count, clock, system)
     else:
         trainer = plain_trainer(shape, method, kind, count, clock, system)
     trainer.train()

@@ -41,8 +41,12 @@ FULL_ONLY_IN_FLOAT32 = {"hf-half-grouped"}  # pure bfloat16 weights, trained, ar
 
 
 def run(system: str, work: str, count: int) -> dict[str, Any]:
+    """One process, for one of WORKS. Raises CalledProcessError with what it said."""
+    return run_one(system, *WORKS[work], count)
+
+
+def run_one(system: str, shape: str, method: str, kind: str, count: int) -> dict[str, Any]:
     """One process. Raises CalledProcessError with what it said."""
-    shape, method, kind = WORKS[work]
     command = [sys.executable, "-W", "ignore", str(HERE / "one_training.py"), system, shape, method, kind, str(count)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own script
     if done.returncode:

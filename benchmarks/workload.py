@@ -15,6 +15,11 @@ SHAPES: dict[str, dict[str, Any]] = {
         "hidden_size": 320, "intermediate_size": 864, "num_hidden_layers": 8, "num_attention_heads": 5,
         "num_key_value_heads": 5, "vocab_size": 8192,
     },
+    # That of mistralai/Mistral-7B-v0.1.
+    "7B": {
+        "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32, "num_attention_heads": 32,
+        "num_key_value_heads": 8, "vocab_size": 32000,
+    },
     # The published shape of HuggingFaceTB/SmolLM2-135M.
     "135M": {
         "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30, "num_attention_heads": 9,
@@ -28,16 +33,22 @@ LONGEST = {"chat": 512, "long": 1000}
 
 
 def model(shape: str, dtype: str = "float32") -> Any:
-    """A Mistral of that shape."""
+    """A Mistral of that shape, on the GPU where there is one."""
     import torch
     from transformers import MistralConfig, MistralForCausalLM
 
     torch.manual_seed(0)
     config = MistralConfig(
-        **SHAPES[shape], max_position_embeddings=2048, sliding_window=None, tie_word_embeddings=True,
+        **SHAPES[shape], max_position_embeddings=2048, sliding_window=None, tie_word_embeddings=shape != "7B",
         bos_token_id=1, eos_token_id=2, pad_token_id=0,
     )  # fmt: skip
-    return MistralForCausalLM(config).to(getattr(torch, dtype))
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(getattr(torch, dtype))  # so that a large one is never there in float32
+    try:
+        with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
+            return MistralForCausalLM(config)
+    finally:
+        torch.set_default_dtype(before)
 
 
 def examples(count: int, vocabulary: int, kind: str = "chat", seed: int = 0) -> list[tuple[list[int], int]]:

@@ -83,12 +83,13 @@ def examples(lengths: tuple[int, ...] = (50, 7, 120, 33)) -> list[Encoded]:
 
 def plain_loss(model: Any, data: list[Encoded], smoothing: float = 0.0) -> torch.Tensor:
     """The weighted sum by plain transformers, one example at a time, from its logits in float64."""
-    total = torch.zeros((), dtype=torch.float64)
+    device = next(model.parameters()).device
+    total = torch.zeros((), dtype=torch.float64, device=device)
     for example in data:
-        ids = torch.tensor([example.ids])
+        ids = torch.tensor([example.ids], device=device)
         logits = model(input_ids=ids).logits[0, :-1].double()
         losses = nn.functional.cross_entropy(logits, ids[0, 1:], reduction="none", label_smoothing=smoothing)
-        total = total + torch.dot(losses, torch.tensor(example.weights[1:], dtype=torch.float64))
+        total = total + torch.dot(losses, torch.tensor(example.weights[1:], dtype=torch.float64, device=device))
     return total
 
 
@@ -96,6 +97,8 @@ def fast_loss(model: Any, dtype: torch.dtype, data: list[Encoded], smoothing: fl
     """The same by the fast path, with the gradients computed."""
     (batch,) = without_padding([Collator(0)(data)], budget=10_000)
     (part,) = batch["parts"]
+    device = next(model.parameters()).device
+    part = {name: value.to(device) if isinstance(value, torch.Tensor) else value for name, value in part.items()}
     with FastPath(model, dtype).lent():
         loss: torch.Tensor = model(**part, smoothing=smoothing).loss
         loss.backward()

@@ -186,3 +186,4 @@ def test_a_gpu_takes_the_plain_path(tiny_model: Path, tmp_path: Path) -> None:
     arguments = build_arguments(TrainingSection(output_dir=str(tmp_path)), "fp32", has_eval=False)
     arguments.__dict__["_setup_devices"] = torch.device("cuda")
     assert "GPU" in str(fast_path_of(fresh_model(tiny_model), arguments))
+    assert isinstance(fast_path_of(fresh_model(tiny_model), arguments, on_gpu=True), FastPath)

@@ -199,8 +199,8 @@ class TrainingSection(Section):
     """Gradient clipping; 0 is none."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """Arithmetic of the forward pass; auto: bf16 or fp16 on a GPU that has it, else fp32."""
-    fast_path: Literal["auto", "off"] = "auto"
-    """Train without padding, by fused operations, with the same result; auto: where the architecture is known."""
+    fast_path: Literal["auto", "on", "off"] = "auto"
+    """Train without padding, by fused operations, with the same result; auto: on a CPU; on: on a GPU too (untried)."""
     activation_checkpointing: bool = False
     """Recompute activations in the backward pass instead of keeping them: less memory, about a third more time."""
     label_smoothing_factor: float = Field(0.0, ge=0, lt=1)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from eterna.fast.gpu import takes_varlen, varlen
 from eterna.fast.rows import Mask, kernels_for, run
 from eterna.fast.segments import ROUND, Segments, blocks_of, rounded
 
@@ -41,10 +42,13 @@ def _by_torch(
     q: Tensor, k: Tensor, v: Tensor, rotary: tuple[Tensor, Tensor] | None, segments: Segments, scale: float,
     size: int, reach: int, dropout: float,
 ) -> Tensor:  # fmt: skip
-    """The same by torch's scaled_dot_product_attention, a sequence at a time."""
+    """The same by torch: its varlen_attn on a GPU, else scaled_dot_product_attention, a sequence at a time."""
     split = [tensor.view(tensor.shape[0], -1, size) for tensor in (q, k, v)]  # (T, heads, D)
     if rotary:
         split[:2] = [_rotate(tensor, *rotary) for tensor in split[:2]]
+    if takes_varlen(q, dropout):
+        query, key, value = split
+        return varlen(query, key, value, segments, scale, reach)
     parts = []
     begin = 0
     for length in segments.lengths:

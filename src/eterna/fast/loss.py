@@ -16,7 +16,8 @@ from eterna.fast.linear import Linear, linear_of, project
 from eterna.fast.rows import kernels_for, run
 
 CHUNK_BYTES = 16 * 2**20
-"""Of logits that exist at one time."""
+"""Of logits that exist at one time, on a CPU."""
+GPU_CHUNK_BYTES = 16 * CHUNK_BYTES
 
 
 def labelled_loss(hidden: Tensor, head: nn.Module, targets: Tensor, weights: Tensor, smoothing: float) -> Tensor:
@@ -40,13 +41,14 @@ def each_loss(hidden: Tensor, head: nn.Module, targets: Tensor) -> Tensor:
     found = [hidden.new_empty(0, dtype=torch.float32)]
     for piece in _pieces(hidden, width):
         logits = project(hidden[piece], [head])[0]
-        found.append(_loss_and_gradient(logits, targets[piece], torch.ones(len(logits)), 0.0)[0])
+        found.append(_loss_and_gradient(logits, targets[piece], torch.ones(len(logits), device=logits.device), 0.0)[0])
     return torch.cat(found)
 
 
 def _pieces(hidden: Tensor, vocabulary: int) -> Iterator[slice]:
     """Rows in chunks whose logits take CHUNK_BYTES."""
-    rows = max(16, CHUNK_BYTES // (vocabulary * hidden.element_size()) // 16 * 16)
+    room = CHUNK_BYTES if hidden.device.type == "cpu" else GPU_CHUNK_BYTES
+    rows = max(16, room // (vocabulary * hidden.element_size()) // 16 * 16)
     return (slice(begin, begin + rows) for begin in range(0, hidden.shape[0], rows))
 
 

@@ -14,6 +14,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn import functional
 
 from eterna.fast.build import find_kernels
+from eterna.fast.gpu import liger_gate
 
 KINDS = {"silu": 0, "gelu_pytorch_tanh": 1, "gelu_new": 1, "gelu_fast": 1}
 
@@ -120,6 +121,9 @@ class _AddNorm(torch.autograd.Function):  # type: ignore[misc]
 
 def gated(gate: Tensor, up: Tensor, activation: str) -> Tensor:
     """act(gate) * up (Shazeer, arXiv:2002.05202). (T, I) each; the activation is one of KINDS."""
+    if (fused := liger_gate(gate, KINDS[activation])) is not None:
+        made: Tensor = fused(gate, up)
+        return made
     if kernels_for(gate) is None:
         value = functional.silu(gate) if KINDS[activation] == 0 else functional.gelu(gate, approximate="tanh")
         return value * up

@@ -156,7 +156,7 @@ def choose_path(config: RunConfig, model: Any, arguments: Any) -> tuple[Any, str
 
     if config.training.fast_path == "off":
         return None, None
-    found = fast_path_of(model, arguments)
+    found = fast_path_of(model, arguments, on_gpu=config.training.fast_path == "on")
     return (None, found) if isinstance(found, str) else (found, None)
 
 

@@ -16,15 +16,18 @@ from eterna.fast import CPU_TOKENS, FastPath, fill, part_of, why_not
 COUNTED = ("input_ids", "attention_mask")  # what Trainer counts tokens by
 
 
-def fast_path_of(model: Any, arguments: Any) -> FastPath | str:
-    """The fast path for a model under these TrainingArguments, or why it has to take the plain one."""
+def fast_path_of(model: Any, arguments: Any, on_gpu: bool = False) -> FastPath | str:
+    """The fast path for a model under these TrainingArguments, or why it has to take the plain one.
+
+    on_gpu: on a GPU too, where it has not been measured yet.
+    """
     hindrances = {
         "training.torch_compile": arguments.torch_compile,
         "training.neftune_noise_alpha": arguments.neftune_noise_alpha,
         "training.use_liger_kernel": arguments.use_liger_kernel,
         "FSDP": getattr(arguments, "fsdp", None),
         "DeepSpeed": arguments.deepspeed,
-        "a GPU yet": arguments.device.type != "cpu",
+        "a GPU unless fast_path is on": arguments.device.type != "cpu" and not on_gpu,
     }
     if found := next((name for name, value in hindrances.items() if value), None):
         return f"it does not go with {found}"
@@ -49,11 +52,11 @@ def without_padding(batches: Sequence[dict[str, Tensor]], budget: int) -> list[d
         (ids[:length], weights[:length])
         for batch in batches
         for ids, weights, length in zip(
-            batch["input_ids"], batch["loss_weights"], batch["attention_mask"].sum(1).tolist(), strict=True
+            batch["input_ids"].cpu(), batch["loss_weights"].cpu(), batch["attention_mask"].sum(1).tolist(), strict=True
         )
         if weights[1:length].any()
     ]
     parts = [part_of([rows[place] for place in places]) for places in fill([len(ids) for ids, _ in rows], budget)]
-    parts = parts or [part_of([(batches[0]["input_ids"][0, :1], torch.zeros(1))])]
+    parts = parts or [part_of([(batches[0]["input_ids"][0, :1].cpu(), torch.zeros(1))])]
     kept = [{name: batch[name] for name in COUNTED} for batch in batches]
     return [{**batch, "parts": parts if number == len(kept) else []} for number, batch in enumerate(kept, start=1)]
