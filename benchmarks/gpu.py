@@ -1,4 +1,4 @@
-"""LoRA on a 7 B Mistral shape with random bfloat16 weights on one GPU: Eterna beside its peers, and the card's own limit.
+"""LoRA on a 7 B Mistral shape with random bfloat16 weights on one GPU: Eterna, its peers, and the card's own limit.
 
     python benchmarks/gpu.py [--rounds 2] [--examples 400] [--shape 7B]
 

@@ -144,8 +144,8 @@ def trl(shape: str, method: str, kind: str, count: int, clock: Clock, how: str) 
         max_length=1024, completion_only_loss=True, gradient_checkpointing=False, use_liger_kernel="liger" in how,
     )  # fmt: skip
     trainer = SFTTrainer(
-        model=adapted(model(shape, "bfloat16" if ON_GPU else "float32"), method), args=arguments, train_dataset=Dataset.from_list(rows),
-        processing_class=tokenizer, callbacks=[clock],
+        model=adapted(model(shape, "bfloat16" if ON_GPU else "float32"), method), args=arguments,
+        train_dataset=Dataset.from_list(rows), processing_class=tokenizer, callbacks=[clock],
     )  # fmt: skip
     collate = trainer.data_collator
 

@@ -88,6 +88,8 @@ def score_items(
     """
     import torch
 
+    from eterna.models import adapters_merged
+
     stride = stride or default_stride(window)
     if not 0 < stride < window:
         raise ValueError(f"stride {stride} must be below the window {window}")
@@ -96,7 +98,7 @@ def score_items(
     counts = [0] * len(items)
     was_training = model.training
     model.eval()
-    with torch.no_grad():
+    with torch.no_grad(), adapters_merged(model):
         for piece, nll in _piece_losses(model, pieces, batch_size):
             totals[piece.item] += nll
             counts[piece.item] += sum(piece.scored)

@@ -21,7 +21,7 @@ from eterna.fast.segments import Segments
 
 def on_gpu(x: Tensor) -> bool:
     """Whether x is where these functions run."""
-    return x.device.type == "cuda"
+    return bool(x.is_cuda)
 
 
 def takes_varlen(q: Tensor, dropout: float) -> bool:

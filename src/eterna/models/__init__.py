@@ -1,6 +1,6 @@
 """Load, adapt, generate with and save a causal language model."""
 
-from eterna.models.adapting import add_lora, keeps_base, trainable_share
+from eterna.models.adapting import adapters_merged, add_lora, keeps_base, trainable_share
 from eterna.models.generating import Generated, generate, generate_all, sampling_of
 from eterna.models.loading import (
     Precision,
@@ -22,6 +22,7 @@ __all__ = [
     "Memory",
     "Precision",
     "StepBytes",
+    "adapters_merged",
     "add_lora",
     "allocator_waste",
     "check_quantization",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from eterna.config import GenerationSection
+from eterna.models.adapting import adapters_merged
 
 CACHE_BYTES = 256 * 2**20  # of keys and values at a time
 MOST_ROWS = 128
@@ -74,7 +75,6 @@ def generate_all(
     The model's mode and torch's random state are left as they were. Greedy replies are those of transformers'
     `generate`, up to its rounding.
     """
-    from eterna.models.adapting import adapters_merged
     from eterna.models.decoding import decode
 
     replies: dict[int, Generated] = {}
