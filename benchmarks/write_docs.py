@@ -8,6 +8,7 @@ FOLDER: where `benchmarks.md` and `images/training-speed.svg` go; docs/ if left 
 from __future__ import annotations
 
 import json
+import statistics
 import sys
 from html import escape
 from pathlib import Path
@@ -52,10 +53,67 @@ tokens, float32. A constant of the estimate was set on these very trainings, so 
 | shape and method | estimated | measured | ratio |
 |---|---|---|---|
 """
+EVALUATION = """
+## Speed of evaluation
+
+Command: `python benchmarks/evaluation.py RUN --harness PYTHON` on a finished run (here `{run}`, {parameters:,}
+parameters with their adapters, float32). {machine}. Medians of {rounds} rounds in turns.
+
+| | theirs | ours | ratio |
+|---|---|---|---|
+| {prompts} greedy replies of at most {longest_reply} tokens, beside a loop over transformers' `generate`, 8 at a \
+time | \
+{plain:.1f} s | {own:.1f} s | {replies:.2f} |
+| NLL of {scored:,} tokens, beside lm-evaluation-harness 0.4.13, 8 at a time | {harness:.1f} s | {scoring:.1f} s | \
+{perplexity:.2f} |
+
+**How to read it.** {same_replies} of {prompts} replies are the same, token by token; the sums of NLL are {own_nll:.3f}
+and {harness_nll:.3f} nats. Ours reads what prompts begin with together once, and each conversation once where the
+harness reads it again for each of its answers.
+
+**What it does not show.** Other worlds: with prompts that share nothing the replies gain less.
+"""
+START = """
+## Start and checkpoints
+
+Commands: `python benchmarks/start.py` and `python benchmarks/checkpoints.py`. {machine}; medians of {rounds} starts
+with a warm file cache, in an environment with bitsandbytes (whose import alone takes about 1.3 s).
+
+| | |
+|---|---|
+| `eterna --help` | {help:.2f} s |
+| first optimizer step of `eterna demo`, without the {probes:.1f} s of the untrained model's replies | {first:.1f} s |
+| a LoRA checkpoint of the 12M shape ({lora_size:.1f} MiB) | {lora:.3f} s: {lora_share:.2%} of training, one a minute |
+| a full one ({full_size:.1f} MiB) | {full:.3f} s: {full_share:.2%} |
+
+**What it does not show.** A cold start from disk, and a disk slower than this one.
+"""
 
 
-def page(training: dict[str, Any], memory: dict[str, Any]) -> str:
+def evaluation_section(found: dict[str, Any]) -> str:
+    """Of the page."""
+    median = {name: statistics.median(found[f"{name}_seconds"]) for name in ("plain", "own", "harness", "own_scoring")}
+    ratios = {"replies": median["plain"] / median["own"], "perplexity": median["harness"] / median["own_scoring"]}
+    scoring = median.pop("own_scoring")
+    return EVALUATION.format(**found, **median, **ratios, scoring=scoring, rounds=len(found["own_seconds"]))
+
+
+def start_section(start: dict[str, Any], checkpoints: dict[str, Any]) -> str:
+    """Of the page."""
+    values = {
+        "help": statistics.median(start["help_seconds"]),
+        "first": statistics.median(start["first_step_seconds"]),
+        "probes": statistics.median(start["probe_seconds"]),
+    }
+    for method, one in checkpoints["methods"].items():
+        values[method], values[f"{method}_share"] = statistics.median(one["seconds"]), one["share"]
+        values[f"{method}_size"] = one["bytes"] / 2**20
+    return START.format(machine=start["machine"], rounds=start["rounds"], **values)
+
+
+def page(results: dict[str, dict[str, Any]]) -> str:
     """The Markdown page."""
+    training, memory = results["training"], results["memory"]
     parts = [INTRO.format(machine=training["machine"], instructions=", ".join(training["instructions"]))]
     for work, rows in training["tables"].items():
         shape, _, _ = WORKS[work]
@@ -68,6 +126,7 @@ def page(training: dict[str, Any], memory: dict[str, Any]) -> str:
     for name, cell in memory["cells"].items():
         sizes = f"{cell['estimated'] / mebi:,.0f} MiB | {cell['measured'] / mebi:,.0f} MiB"
         parts.append(f"| {name} | {sizes} | {cell['ratio']:.2f} |\n")
+    parts += [evaluation_section(results["evaluation"]), start_section(results["start"], results["checkpoints"])]
     return "".join(parts)
 
 
@@ -99,12 +158,11 @@ def picture(tables: dict[str, list[dict[str, Any]]]) -> str:
 def main() -> None:
     """Both files."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE.parent / "docs"
-    training, memory = (
-        json.loads((HERE / "results" / name).read_text(encoding="utf-8")) for name in ("training.json", "memory.json")
-    )
+    names = ("training", "memory", "evaluation", "start", "checkpoints")
+    results = {name: json.loads((HERE / "results" / f"{name}.json").read_text(encoding="utf-8")) for name in names}
     (folder / "images").mkdir(parents=True, exist_ok=True)
-    (folder / "benchmarks.md").write_text(page(training, memory), encoding="utf-8")
-    (folder / "images" / "training-speed.svg").write_text(picture(training["tables"]), encoding="utf-8")
+    (folder / "benchmarks.md").write_text(page(results), encoding="utf-8")
+    (folder / "images" / "training-speed.svg").write_text(picture(results["training"]["tables"]), encoding="utf-8")
 
 
 if __name__ == "__main__":
