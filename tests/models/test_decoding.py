@@ -69,6 +69,20 @@ def test_greedy_tokens_are_transformers_own(kind: str, read: int, monkeypatch: p
     assert found == expected
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_how_many_rows_there_is_room_for(kind: str) -> None:
+    model = make(kind)
+    one = generating.cached_bytes(model.config, 4)
+    with torch.no_grad():
+        made = model(torch.tensor([list(range(10))]), use_cache=True)
+    layers = getattr(getattr(made, "past_key_values", None), "layers", [])
+    held = sum(layer.keys.nbytes + layer.values.nbytes for layer in layers)
+    if "sliding_window" not in KINDS[kind]:
+        assert one * 10 == held
+    assert generating.rows_at_once(model, 10) == 128
+    assert generating.rows_at_once(model, 10**9) == (128 if kind == "mamba" else 1)
+
+
 @pytest.mark.parametrize("leave", [1, 1000], ids=["rarely", "at once"])
 @pytest.mark.parametrize("worth", [0.0, 1e9], ids=["unshared", "shared"])
 @pytest.mark.parametrize("temperature", [0.0, 1.0])

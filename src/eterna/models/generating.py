@@ -92,14 +92,17 @@ def generate_all(
 def rows_at_once(model: Any, tokens: int) -> int:
     """How many rows of so many tokens are answered together."""
     one = cached_bytes(model.config, next(model.parameters()).element_size()) * tokens
-    return max(1, min(MOST_ROWS, int(CACHE_BYTES / one)))
+    return max(1, min(MOST_ROWS, CACHE_BYTES // max(one, 1)))
 
 
 def cached_bytes(config: Any, element: int) -> int:
-    """Keys and values of one token in all layers, of elements of so many bytes."""
+    """Keys and values of one token in all layers, of elements of so many bytes; 0 for a model without attention."""
     shape = config.get_text_config(decoder=True)
-    width = getattr(shape, "head_dim", None) or shape.hidden_size // shape.num_attention_heads
-    shared = getattr(shape, "num_key_value_heads", None) or shape.num_attention_heads
+    heads = getattr(shape, "num_attention_heads", None)
+    if not heads:
+        return 0
+    width = getattr(shape, "head_dim", None) or shape.hidden_size // heads
+    shared = getattr(shape, "num_key_value_heads", None) or heads
     return int(2 * shape.num_hidden_layers * shared * width * max(element, 2))
 
 
