@@ -47,7 +47,7 @@ def trained(values: dict[str, Any], uri: str, **mlflow: Any) -> tuple[RunFolder,
 
 def learnt(values: dict[str, Any], base: Path) -> dict[str, Any]:
     """The same run, long enough to answer one question differently from another."""
-    changed = {"num_train_epochs": 12, "learning_rate": 2e-2, "eval_steps": 50, "save_steps": 100}
+    changed = {"num_train_epochs": 20, "learning_rate": 1e-2, "eval_steps": 50, "save_steps": 100}
     adapter = {"r": 16, "lora_alpha": 32, "target_modules": "all-linear"}
     training = {**values["training"], **changed}
     return {**values, "model": {"name": str(base)}, "lora": adapter, "training": training}
