@@ -7,12 +7,13 @@ FOLDER: where `benchmarks.md` and `images/training-speed.svg` go; docs/ if left 
 
 from __future__ import annotations
 
-import json
 import statistics
 import sys
 from html import escape
 from pathlib import Path
 from typing import Any
+
+from machine import read_results
 
 from training import SYSTEMS, WORKS, table
 
@@ -159,7 +160,7 @@ def main() -> None:
     """Both files."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE.parent / "docs"
     names = ("training", "memory", "evaluation", "start", "checkpoints")
-    results = {name: json.loads((HERE / "results" / f"{name}.json").read_text(encoding="utf-8")) for name in names}
+    results = {name: read_results(name) for name in names}
     (folder / "images").mkdir(parents=True, exist_ok=True)
     (folder / "benchmarks.md").write_text(page(results), encoding="utf-8")
     (folder / "images" / "training-speed.svg").write_text(picture(results["training"]["tables"]), encoding="utf-8")

@@ -21,6 +21,7 @@ from typing import Any
 
 from eterna.data import Encoded
 from eterna.evaluation.intervals import bootstrap_ratio, not_scored, paired_scores, signed
+from eterna.models import adapters_merged
 from eterna.runs import Score
 
 SHOWN_SLICE = 4  # a slice with fewer items gets no figures of its own
@@ -87,8 +88,6 @@ def score_items(
     by length and cannot change the figures beyond rounding.
     """
     import torch
-
-    from eterna.models import adapters_merged
 
     stride = stride or default_stride(window)
     if not 0 < stride < window:

@@ -9,6 +9,8 @@ from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
+from eterna.fast.path import inner_model
+
 STEP = 64  # tokens of room added at a time
 
 
@@ -46,14 +48,9 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
             self.keys, self.values = keys[:, :, :length], values[:, :, :length]
 
 
-def without_adapters(model: Any) -> Any:
-    """The model itself, where PEFT has wrapped it."""
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
-
-
 def has_cache(model: Any) -> bool:
     """Whether the model's state is kept in a cache of keys and values; else each token means starting over."""
-    bare = without_adapters(model)
+    bare = inner_model(model)
     plain = getattr(bare, "_supports_default_dynamic_cache", None)
     takes = "past_key_values" in inspect.signature(bare.forward).parameters
     return takes and (plain is None or bool(plain()))

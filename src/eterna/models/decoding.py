@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from eterna.config import GenerationSection
-from eterna.models.cache import RoomyLayer, has_cache, make_cache, without_adapters
+from eterna.fast.path import inner_model
+from eterna.models.cache import RoomyLayer, has_cache, make_cache
 
 LEAVE = 8  # ended rows leave when they are one in so many: each time, the cache of the others is copied
 SHARED = 16  # tokens; a shorter beginning is not worth a reading of its own
@@ -41,7 +42,7 @@ def decode(
     model.eval()
     try:
         with torch.no_grad():
-            rows = Rows(model, prompts, generation.max_new_tokens)
+            rows = Rows(model, prompts)
             for _ in range(generation.max_new_tokens):
                 chosen = choose(rows.logits(), active)
                 for row, token in zip(active, chosen.tolist(), strict=True):
@@ -64,9 +65,9 @@ def decode(
 class Rows:
     """What the model has read of each row."""
 
-    def __init__(self, model: Any, prompts: Sequence[Sequence[int]], room: int) -> None:
-        """prompts: of at least one token each. room: for so many new tokens."""
-        bare = without_adapters(model)
+    def __init__(self, model: Any, prompts: Sequence[Sequence[int]]) -> None:
+        """prompts: of at least one token each."""
+        bare = inner_model(model)
         self.model, self.takes = model, inspect.signature(bare.forward).parameters
         self.device = next(model.parameters()).device
         self.cache = make_cache(bare) if has_cache(model) else None
@@ -189,7 +190,8 @@ def shared_beginnings(prompts: Sequence[Sequence[int]]) -> list[int] | None:
         for row in rows
     }
     found = [heads[row] for row in range(len(prompts))]
-    read = len(groups) * max(found) + sum(max(len(prompts[row]) - heads[row] for row in order) for _ in order)
+    rest = max(len(prompts[row]) - heads[row] for row in order)
+    read = len(groups) * max(found) + len(prompts) * rest
     if min(found) < 1 or read > WORTH * len(prompts) * max(map(len, prompts)):
         return None
     return found
