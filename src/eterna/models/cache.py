@@ -9,8 +9,6 @@ from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-from eterna.fast.path import inner_model
-
 STEP = 64  # tokens of room added at a time
 
 
@@ -46,6 +44,11 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
             keys, values = (part.index_select(0, beam_idx) for part in self.room)
             self.room = keys, values
             self.keys, self.values = keys[:, :, :length], values[:, :, :length]
+
+
+def inner_model(model: Any) -> Any:
+    """transformers' model inside PEFT's."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def has_cache(model: Any) -> bool:

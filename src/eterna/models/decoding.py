@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 
 from eterna.config import GenerationSection
-from eterna.fast.path import inner_model
-from eterna.models.cache import RoomyLayer, has_cache, make_cache
+from eterna.models.cache import RoomyLayer, has_cache, inner_model, make_cache
 
 LEAVE = 8  # ended rows leave when they are one in so many: each time, the cache of the others is copied
 SHARED = 16  # tokens; a shorter beginning is not worth a reading of its own
