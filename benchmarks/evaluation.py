@@ -3,8 +3,7 @@
     python benchmarks/evaluation.py RUN [--rounds 3] [--harness PYTHON]
 
 RUN: a run's folder, such as runs/demo; its tuned model, its held-out prompts and the canon's questions are taken.
-PYTHON: an interpreter with lm_eval and peft, such as of an environment made by
-`python -m venv .peers/lm_eval && .peers/lm_eval/bin/pip install "torch==TORCH" "lm_eval[hf]" peft`.
+PYTHON: an interpreter with lm_eval and peft; without it, one of an environment under build/peers, made on first use.
 Systems take turns; medians count. Greedy decoding; new tokens are compared one by one. Writes results/evaluation.json.
 """
 
@@ -168,13 +167,14 @@ def compare(run: Path, rounds: int, python: str | None) -> dict[str, Any]:
 def main() -> None:
     """Measure, print and write the results."""
     from machine import write_results
+    from peers import python_of
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--harness")
     asked = parser.parse_args()
-    found = compare(asked.run, asked.rounds, asked.harness)
+    found = compare(asked.run, asked.rounds, asked.harness or python_of("harness"))
     write_results("evaluation", found)
     json.dump(found, sys.stdout, indent=1)
     for slow, fast in (("plain_seconds", "own_seconds"), ("harness_seconds", "own_scoring_seconds")):

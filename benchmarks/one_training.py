@@ -2,43 +2,38 @@
 
     python benchmarks/one_training.py SYSTEM SHAPE METHOD KIND COUNT
 
-SYSTEM: eterna, eterna-plain, hf-fp32, hf-bf16, hf-bf16-grouped, hf-half-grouped, trl-packed, trl-padded; each of the
-peers' with `-liger` after it on a GPU. Counted are real tokens, never padding; the first SKIPPED optimizer steps are
-left out of the time. Peak memory is VmHWM; on a GPU what torch had allocated there.
+SYSTEM: eterna, eterna-plain, hf-fp32, hf-bf16, hf-bf16-grouped, hf-half-grouped, trl-packed, trl-padded; each of
+these peers' with `-liger` after it on a GPU; llamafactory, llamafactory-grouped, litgpt, litgpt-half (see peers.py).
+Counted are real tokens, never padding; the first SKIPPED optimizer steps are left out of the time. Peak memory is
+VmHWM; on a GPU what torch had allocated there.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import sys
 import tempfile
-import time
-from pathlib import Path
+from importlib import import_module
 from typing import Any
 
+import peers
 import torch
-from transformers import Trainer, TrainerCallback, TrainingArguments
-from workload import ACCUMULATION, BATCH, LEARNING_RATE, LONGEST, LORA, SHAPES, WEIGHT_DECAY, examples, model
+from workload import (
+    ACCUMULATION,
+    BATCH,
+    LEARNING_RATE,
+    LONGEST,
+    LORA,
+    SHAPES,
+    WEIGHT_DECAY,
+    Clock,
+    examples,
+    memory,
+    model,
+)
 
 SKIPPED = 5
 ON_GPU = torch.cuda.is_available()
-
-
-class Clock(TrainerCallback):  # type: ignore[misc]
-    """When each optimizer step ended, and how many real tokens had been fetched by then."""
-
-    def __init__(self) -> None:
-        self.tokens = 0
-        self.steps: list[tuple[float, int, int]] = []
-        self.losses: list[float] = []
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
-        self.steps.append((time.perf_counter(), self.tokens, state.global_step))
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **rest: Any) -> None:
-        if "loss" in (logs or {}):
-            self.losses.append(float(logs["loss"]))
 
 
 def settings(**more: Any) -> dict[str, Any]:
@@ -75,7 +70,7 @@ def eterna(shape: str, method: str, kind: str, count: int, clock: Clock, fast: b
             clock.tokens = self.tokens_seen
             return found
 
-    return Counting(made, arguments, Pad(), data, [1.0] * count, None, [clock], path)
+    return Counting(made, arguments, Pad(), data, [1.0] * count, None, [clock.callback()], path)
 
 
 class Pad:
@@ -96,6 +91,8 @@ def adapted(made: Any, method: str) -> Any:
 
 def plain_trainer(shape: str, method: str, kind: str, count: int, clock: Clock, how: str) -> Any:
     """transformers' Trainer with a padding collator. how: parts of fp32, bf16, half (base in bf16), grouped."""
+    from transformers import Trainer, TrainingArguments
+
     rows = [
         {"input_ids": ids, "labels": [-100] * prompt + ids[prompt:], "length": len(ids)}
         for ids, prompt in examples(count, SHAPES[shape]["vocab_size"], kind)
@@ -103,7 +100,7 @@ def plain_trainer(shape: str, method: str, kind: str, count: int, clock: Clock, 
 
     def collate(batch: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         width = max(row["length"] for row in batch)
-        clock.tokens += sum(row["length"] for row in batch)
+        clock.fetch(sum(row["length"] for row in batch))
 
         def padded(name: str, filler: int) -> torch.Tensor:
             return torch.tensor([row[name] + [filler] * (width - row["length"]) for row in batch])
@@ -120,7 +117,7 @@ def plain_trainer(shape: str, method: str, kind: str, count: int, clock: Clock, 
         bf16="bf16" in how or half, use_liger_kernel="liger" in how, **grouped,
     )  # fmt: skip
     made = adapted(model(shape, "bfloat16" if half else "float32"), method)
-    return Trainer(model=made, args=arguments, train_dataset=rows, data_collator=collate, callbacks=[clock])
+    return Trainer(model=made, args=arguments, train_dataset=rows, data_collator=collate, callbacks=[clock.callback()])
 
 
 def trl(shape: str, method: str, kind: str, count: int, clock: Clock, how: str) -> Any:
@@ -145,45 +142,45 @@ def trl(shape: str, method: str, kind: str, count: int, clock: Clock, how: str) 
     )  # fmt: skip
     trainer = SFTTrainer(
         model=adapted(model(shape, "bfloat16" if ON_GPU else "float32"), method), args=arguments,
-        train_dataset=Dataset.from_list(rows), processing_class=tokenizer, callbacks=[clock],
+        train_dataset=Dataset.from_list(rows), processing_class=tokenizer, callbacks=[clock.callback()],
     )  # fmt: skip
     collate = trainer.data_collator
 
     def counted(batch: list[dict[str, Any]]) -> Any:
-        clock.tokens += sum(len(row["input_ids"]) for row in batch)
+        clock.fetch(sum(len(row["input_ids"]) for row in batch))
         return collate(batch)
 
     trainer.data_collator = counted
     return trainer
 
 
-def memory() -> int:
-    """Peak bytes of this process, as the system counts them, or of the GPU."""
-    if ON_GPU:
-        return torch.cuda.max_memory_allocated()
-    found = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
-    assert found
-    return int(found[1]) * 1024
+IMPORTED = {"llamafactory": "llamafactory.train.tuner", "litgpt": "litgpt"}
+"""What a peer needs besides torch before it has done anything; the others need PEFT, and with it transformers."""
+
+
+def train(system: str, shape: str, method: str, kind: str, count: int, clock: Clock) -> None:
+    """Build what the system needs and train."""
+    given = (shape, method, kind, count, clock)
+    peer = system.split("-")[0]
+    if peer in IMPORTED:
+        getattr(peers, peer)(*given, system)
+    elif peer == "eterna":
+        eterna(*given, fast=system == "eterna").train()
+    else:
+        (trl if peer == "trl" else plain_trainer)(*given, system).train()
 
 
 def main(system: str, shape: str, method: str, kind: str, count: int) -> None:
-    """Build, train, print."""
-    import peft  # noqa: F401 - so that the bare imports are the same for all
-
+    """Train, print."""
+    import_module(IMPORTED.get(system.split("-")[0], "peft"))
     bare, clock = memory(), Clock()
-    if system.startswith("eterna"):
-        trainer = eterna(shape, method, kind, count, clock, fast=system == "eterna")
-    elif system.startswith("trl"):
-        trainer = trl(shape, method, kind, count, clock, system)
-    else:
-        trainer = plain_trainer(shape, method, kind, count, clock, system)
-    trainer.train()
-    (begun, before, first), (ended, after, last) = clock.steps[SKIPPED - 1], clock.steps[-1]
+    train(system, shape, method, kind, count, clock)
+    (begun, before, _), (ended, after, peak) = clock.steps[SKIPPED - 1], clock.steps[-1]
     print(json.dumps({
         "system": system, "shape": shape, "method": method, "kind": kind, "examples": count,
         "tokens": after - before, "seconds": ended - begun, "tokens_per_second": (after - before) / (ended - begun),
-        "steps": last - first, "loss": sum(clock.losses) / len(clock.losses), "peak": memory(), "bare": bare,
-        "longest": LONGEST[kind], "torch": torch.__version__,
+        "steps": len(clock.steps) - SKIPPED, "loss": sum(clock.losses) / max(1, len(clock.losses)),
+        "peak": peak, "bare": bare, "longest": LONGEST[kind], "torch": torch.__version__,
     }))  # fmt: skip
 
 

@@ -1,11 +1,13 @@
 """Training speed and memory of Eterna beside its peers, on the same examples: one table a work.
 
-    python benchmarks/training.py [--work WORK ...] [--rounds 2] [--examples 1000]
+    python benchmarks/training.py [--work WORK ...] [--rounds 2] [--systems SYSTEM ...]
 
-WORK: chat-lora, chat-full, long-lora, 135m-lora. Each run is a process of its own; systems take turns (A B A B), and
-medians over the rounds are given. Peers run in this environment: transformers, and TRL where it is installed. Writes
-results/training.json beside this file, where works that were not asked for keep their runs, and prints the tables.
-The machine should be idle: a busy core slows torch several times.
+WORK: chat-lora, chat-full, long-lora, 135m-lora. First every setting of every peer trains once on 200 chat examples;
+those within a tenth of the fastest peer then take turns with Eterna (A B A B) on the whole work, and medians over the
+rounds are given. Each run is a process of its own. transformers' Trainer runs in this environment, and so does a peer
+that is installed here; the others in environments of their own under build/peers, made on first use (LLaMA-Factory's
+takes several gigabytes). Writes results/training.json beside this file, where works that were not asked for keep their
+runs, and prints the tables. The machine should be idle: a busy core slows torch several times.
 """
 
 from __future__ import annotations
@@ -15,18 +17,22 @@ import json
 import statistics
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from machine import machine, read_results, write_results
+from peers import ENVIRONMENTS, python_of
 
 HERE = Path(__file__).parent
-WORKS: dict[str, tuple[str, str, str]] = {  # shape, method, kind of examples
-    "chat-lora": ("12M", "lora", "chat"),
-    "chat-full": ("12M", "full", "chat"),
-    "long-lora": ("12M", "lora", "long"),
-    "135m-lora": ("135M", "lora", "chat"),
+WORKS: dict[str, tuple[str, str, str, int]] = {  # shape, method, kind of examples, how many
+    "chat-lora": ("12M", "lora", "chat", 1000),
+    "chat-full": ("12M", "full", "chat", 1000),
+    "long-lora": ("12M", "lora", "long", 100),
+    "135m-lora": ("135M", "lora", "chat", 100),
 }
+FIRST_LOOK = 200  # examples
+CLOSE = 0.9  # of the fastest peer's speed at the first look, so that a setting takes part in the rounds
 SYSTEMS = {
     "eterna": "Eterna, fast path, bf16",
     "eterna-plain": "Eterna, plain path, bf16",
@@ -36,18 +42,19 @@ SYSTEMS = {
     "hf-half-grouped": "HF Trainer, base in bf16, grouped by length",
     "trl-packed": "TRL SFTTrainer, bf16, packed",
     "trl-padded": "TRL SFTTrainer, bf16",
+    "llamafactory": "LLaMA-Factory, bf16",
+    "llamafactory-grouped": "LLaMA-Factory, bf16, grouped by length",
+    "litgpt": "LitGPT, bf16-mixed",
+    "litgpt-half": "LitGPT, bf16-true",
 }
-FULL_ONLY_IN_FLOAT32 = {"hf-half-grouped"}  # pure bfloat16 weights, trained, are another method
-
-
-def run(system: str, work: str, count: int) -> dict[str, Any]:
-    """One process, for one of WORKS. Raises CalledProcessError with what it said."""
-    return run_one(system, *WORKS[work], count)
+FULL_ONLY_IN_FLOAT32 = {"hf-half-grouped", "litgpt-half"}  # pure bfloat16 weights, trained, are another method
 
 
 def run_one(system: str, shape: str, method: str, kind: str, count: int) -> dict[str, Any]:
     """One process. Raises CalledProcessError with what it said."""
-    command = [sys.executable, "-W", "ignore", str(HERE / "one_training.py"), system, shape, method, kind, str(count)]
+    peer = system.split("-")[0]
+    python = python_of(peer) if peer in ENVIRONMENTS and not find_spec(peer) else sys.executable
+    command = [python, "-W", "ignore", str(HERE / "one_training.py"), system, shape, method, kind, str(count)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own script
     if done.returncode:
         print(done.stderr[-2000:], file=sys.stderr)
@@ -56,12 +63,19 @@ def run_one(system: str, shape: str, method: str, kind: str, count: int) -> dict
     return found
 
 
-def kept(asked: list[str]) -> list[dict[str, Any]]:
-    """Earlier runs of other works, where they were made on this machine with these versions."""
-    before = read_results("training")
-    if not before or before["machine"] != machine():
-        return []
-    return [one for one in before["runs"] if one["work"] not in asked]
+def first_look(method: str) -> dict[str, float]:
+    """Tokens per second of every setting of every peer, one short run each."""
+    found = {}
+    for system in SYSTEMS:
+        if not system.startswith("eterna") and not (method == "full" and system in FULL_ONLY_IN_FLOAT32):
+            found[system] = run_one(system, "12M", method, "chat", FIRST_LOOK)["tokens_per_second"]
+            print(f"{method}, first look, {system}: {found[system]:,.0f} tokens/s", file=sys.stderr, flush=True)
+    return found
+
+
+def contenders(looked: dict[str, float]) -> list[str]:
+    """Eterna, and the peers' settings that are close to the fastest of them."""
+    return ["eterna", *(system for system, speed in looked.items() if speed >= CLOSE * max(looked.values()))]
 
 
 def summary(work: str, runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -102,22 +116,26 @@ def main() -> None:
     """All runs, the results file, the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", nargs="*", choices=WORKS, default=list(WORKS))
-    parser.add_argument("--systems", nargs="*", choices=SYSTEMS, default=list(SYSTEMS))
+    parser.add_argument("--systems", nargs="*", choices=SYSTEMS, help="these in the rounds, without a first look")
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--examples", type=int, default=1000)
     asked = parser.parse_args()
-    runs = kept(asked.work)
+    before = read_results("training")
+    if before.get("machine") != machine():
+        before = {}
+    runs = [one for one in before.get("runs", []) if one["work"] not in asked.work]
+    looked: dict[str, dict[str, float]] = before.get("first_look", {})
     for work in asked.work:
+        method = WORKS[work][1]
+        if not asked.systems and WORKS[work][:3] == ("12M", method, "chat"):
+            looked[method] = first_look(method)
         for number in range(asked.rounds):
-            for system in asked.systems:
-                if WORKS[work][1] == "full" and system in FULL_ONLY_IN_FLOAT32:
-                    continue
-                runs.append({"work": work, "round": number, **run(system, work, asked.examples)})
+            for system in asked.systems or contenders(looked[method]):
+                runs.append({"work": work, "round": number, **run_one(system, *WORKS[work])})
                 speed = runs[-1]["tokens_per_second"]
                 print(f"{work} round {number + 1} {system}: {speed:,.0f} tokens/s", file=sys.stderr, flush=True)
         print(f"\n{work}\n\n{table(summary(work, runs))}", flush=True)
-    tables = {work: summary(work, runs) for work in WORKS if any(one["work"] == work for one in runs)}
-    write_results("training", {"tables": tables, "runs": runs})
+        tables = {name: summary(name, runs) for name in WORKS if any(one["work"] == name for one in runs)}
+        write_results("training", {"tables": tables, "first_look": looked, "runs": runs})
 
 
 if __name__ == "__main__":

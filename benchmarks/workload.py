@@ -8,6 +8,9 @@ that every peer's own environment can import this file.
 from __future__ import annotations
 
 import random
+import re
+import time
+from pathlib import Path
 from typing import Any
 
 SHAPES: dict[str, dict[str, Any]] = {
@@ -62,3 +65,64 @@ def examples(count: int, vocabulary: int, kind: str = "chat", seed: int = 0) -> 
             answer = max(8, min(512 - prompt, int(draw.lognormvariate(4.6, 0.8))))
         found.append(([draw.randrange(3, vocabulary) for _ in range(prompt + answer)], prompt))
     return found
+
+
+def memory() -> int:
+    """Peak bytes of this process, as the system counts them, or of the GPU."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    found = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
+    assert found
+    return int(found[1]) * 1024
+
+
+class Clock:
+    """When each optimizer step ended, how many real tokens had been fetched by then, the peak of memory until then."""
+
+    def __init__(self) -> None:
+        self.tokens = self.fetched = 0
+        self.steps: list[tuple[float, int, int]] = []
+        self.losses: list[float] = []
+
+    def fetch(self, tokens: int) -> None:
+        """A micro-batch was made."""
+        self.tokens += tokens
+        self.fetched += 1
+
+    def step(self) -> None:
+        """An optimizer step has ended."""
+        self.steps.append((time.perf_counter(), self.tokens, memory()))
+
+    def watch(self, loader: Any) -> None:
+        """Count what a torch DataLoader collates, by its attention masks, from now on."""
+        loader = getattr(loader, "base_dataloader", loader)  # inside accelerate's
+        collate = loader.collate_fn
+
+        def counted(batch: Any) -> Any:
+            made = collate(batch)
+            self.fetch(int(made["attention_mask"].sum()))
+            return made
+
+        loader.collate_fn = counted
+
+    def callback(self, watch: bool = False) -> Any:
+        """A callback of transformers' Trainer that tells this clock; with `watch` it counts the tokens too."""
+        from transformers import TrainerCallback
+
+        clock = self
+
+        class Told(TrainerCallback):  # type: ignore[misc]
+            def on_train_begin(self, *_: Any, train_dataloader: Any = None, **__: Any) -> None:
+                if watch:
+                    clock.watch(train_dataloader)
+
+            def on_step_end(self, *_: Any, **__: Any) -> None:
+                clock.step()
+
+            def on_log(self, *_: Any, logs: Any = None, **__: Any) -> None:
+                if "loss" in (logs or {}):
+                    clock.losses.append(float(logs["loss"]))
+
+        return Told()

@@ -15,7 +15,7 @@ from typing import Any
 
 from machine import read_results
 
-from training import SYSTEMS, WORKS, table
+from training import FIRST_LOOK, SYSTEMS, WORKS, table
 
 HERE = Path(__file__).parent
 HEADINGS = {
@@ -30,20 +30,29 @@ Written by `python benchmarks/write_docs.py` from the files in `benchmarks/resul
 
 ## Speed of training
 
-Command: `python benchmarks/training.py` (peers in the same environment: transformers' Trainer, and TRL where it is
-installed). {machine}; the processor has {instructions}.
+Command: `python benchmarks/training.py` (it installs TRL, LLaMA-Factory and LitGPT in environments of their own).
+{machine}; the processor has {instructions}.
 
 **How to read it.** Every system trains the same random-weight model on the same examples, 8 to an optimizer step, with
 the same optimizer and, for LoRA, rank 8 on the query and value projections with a dropout of 0.1. Counted are real
-tokens, never padding; the first five steps are left out. Runs take turns, and medians over the rounds stand before the
-slowest and the fastest. Memory is the peak of the process less what importing torch, transformers and PEFT takes.
+tokens, never padding; the first five steps are left out. Every setting of every peer trains once on {first_look} chat
+examples; those within a tenth of the fastest peer then take turns with Eterna on the whole work, and medians over the
+rounds stand before the slowest and the fastest. Memory is the peak of the process less what its imports take.
 
 **What it does not show.** One machine with two cores; nothing about GPUs, larger models, or how well a model turns out
-(the loss is the same function for all; that it is computed exactly is a matter of tests, not of this page). A peer
-that is not in a table was not measured, which says nothing about it. Speeds of one system differ by up to 30 % from
-minute to minute on this machine: trust ratios of runs that took turns, not single figures.
+(the loss is the same function for all; that it is computed exactly is a matter of tests, not of this page). The
+settings of a peer are ours, the fastest that we know; its makers may know better ones. Speeds of one system differ by
+up to 30 % from minute to minute on this machine: trust ratios of runs that took turns, not single figures.
 
 ![tokens per second of each system](images/training-speed.svg)
+
+### Every setting of the peers, a first look
+
+One run each on {first_look} chat examples, 12M parameters, tokens per second.
+
+| setting | LoRA | full |
+|---|---|---|
+{looked}
 """
 MEMORY = """
 ## Memory, foretold and measured
@@ -57,8 +66,8 @@ tokens, float32. A constant of the estimate was set on these very trainings, so 
 EVALUATION = """
 ## Speed of evaluation
 
-Command: `python benchmarks/evaluation.py RUN --harness PYTHON` on a finished run (here `{run}`, {parameters:,}
-parameters with their adapters, float32). {machine}. Medians of {rounds} rounds in turns.
+Command: `python benchmarks/evaluation.py RUN` on a finished run (here `{run}`, {parameters:,} parameters with their
+adapters, float32). {machine}. Medians of {rounds} rounds in turns.
 
 | | theirs | ours | ratio |
 |---|---|---|---|
@@ -112,12 +121,29 @@ def start_section(start: dict[str, Any], checkpoints: dict[str, Any]) -> str:
     return START.format(machine=start["machine"], rounds=start["rounds"], **values)
 
 
+def looked_rows(looked: dict[str, dict[str, float]]) -> str:
+    """A table row for each setting; empty where it was not tried."""
+    rows = []
+    for system in SYSTEMS:
+        speeds = [looked[method].get(system) for method in ("lora", "full")]
+        if any(speeds):
+            rows.append(f"| {SYSTEMS[system]} | " + " | ".join(f"{one:,.0f}" if one else "" for one in speeds) + " |")
+    return "\n".join(rows)
+
+
 def page(results: dict[str, dict[str, Any]]) -> str:
     """The Markdown page."""
     training, memory = results["training"], results["memory"]
-    parts = [INTRO.format(machine=training["machine"], instructions=", ".join(training["instructions"]))]
+    parts = [
+        INTRO.format(
+            machine=training["machine"],
+            instructions=", ".join(training["instructions"]),
+            first_look=FIRST_LOOK,
+            looked=looked_rows(training["first_look"]),
+        )
+    ]
     for work, rows in training["tables"].items():
-        shape, _, _ = WORKS[work]
+        shape = WORKS[work][0]
         count = next(run["examples"] for run in training["runs"] if run["work"] == work)
         rounds = rows[0]["rounds"]
         said = f"{shape} parameters, {count:,} examples, {rounds} rounds."
