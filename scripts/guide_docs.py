@@ -2,8 +2,9 @@
 
 The commands run in an empty folder that holds `guide.yaml` (recipes/guide.yaml) and `tiny-mistral/`, a Mistral with
 random weights. They see no GPU, and none of the user's own settings and caches. With --check nothing is written; a line
-that is no longer printed is shown and the exit code is 1. Numbers and the time left are not compared: they differ
-between machines. Exit codes are: a command that is meant to fail has its `(exit code N)` on the page beforehand.
+that is no longer printed is shown and the exit code is 1. Numbers, the time left and the precision that the hardware
+decides are not compared: they differ between machines. Exit codes are: a command that is meant to fail has its
+`(exit code N)` on the page beforehand.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ ROOT = Path(__file__).parents[1]
 GUIDE = ROOT / "docs" / "guide.md"
 BLOCK = re.compile(r"```(console|python)\n(.*?)```", re.DOTALL)
 NUMBER = re.compile(r"[+-]?\d[\d.,:e+-]*")
+CHOSEN = re.compile(r"^precision +\w+ \((?!asked for).*\)$")
 TIME_LEFT = re.compile(r"(\d+ (h|min|s) )+left\b")
 EXIT_CODE = re.compile(r"\(exit code -?\d+\)")
 USERS_OWN = ("ETERNA_", "HF_", "HUGGINGFACE_", "MLFLOW_", "TRANSFORMERS_")
@@ -104,6 +106,7 @@ def masked(line: str) -> str:
     """A line without its numbers and the time left, with single spaces; an exit code is kept."""
     if EXIT_CODE.fullmatch(line):
         return line
+    line = CHOSEN.sub("precision by the hardware", line)
     return " ".join(NUMBER.sub("#", TIME_LEFT.sub("# left", line)).split())
 
 

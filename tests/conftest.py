@@ -136,6 +136,7 @@ def run_values(tiny_model: Path, chat_file: Path, tmp_path: Path) -> dict[str, A
             "per_device_train_batch_size": 2,
             "gradient_accumulation_steps": 2,
             "learning_rate": 1e-3,
+            "precision": "fp32",
             "eval_steps": 2,
             "save_steps": 2,
             "logging_steps": 1,

@@ -41,6 +41,7 @@ def test_a_failure_in_the_middle_of_a_pipe_counts(tmp_path: Path) -> None:
         ("step 1/48  loss 10.384  1,319 tokens/s  2 min 04 s left", "step 1/48  loss 9.1  50 tokens/s  50 s left"),
         ("step 1/48  loss 10.384  1,319 tokens/s  2 h 07 min left", "step 1/48  loss 9.1  50 tokens/s  5 s left"),
         ("bleu   +0.058 [-1e-05, 0.072]", "bleu  -2 [3, 4]"),
+        ("precision fp32 (no GPU)", "precision bf16 (the GPU has it)"),
     ],
 )
 def test_what_differs_between_machines_is_not_compared(one: str, other: str) -> None:
@@ -50,6 +51,7 @@ def test_what_differs_between_machines_is_not_compared(one: str, other: str) -> 
 def test_words_are_compared() -> None:
     assert masked("5 minutes left out") != masked("5 hours left out")
     assert masked("3 s left") != masked("3 s right")
+    assert masked("precision bf16 (asked for)") != masked("precision fp16 (asked for)")
 
 
 def test_a_fresh_page_has_the_new_output(tmp_path: Path) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import math
 
 import pytest
+from rich.console import Console
 
+from eterna.cli.output import show_scores
 from eterna.evaluation import ItemLoss, bootstrap_ratio, perplexity_scores, score_bleu
 from eterna.evaluation.intervals import mean_scores
-from eterna.reports.verdict import score_rows
+from eterna.reports.verdict import score_rows, slice_rows
+from eterna.runs import SYSTEMS, Score
 
 
 def loss(name: str, nll: float, tokens: int = 10, size: int = 40) -> ItemLoss:
@@ -53,3 +57,20 @@ def test_a_draw_with_nothing_to_divide_by_is_no_number() -> None:
     draws = bootstrap_ratio([[1.0, 1.0]], [1.0, 0.0], ["a", "b"])[0]
     assert {draw for draw in draws if not math.isnan(draw)} == {1.0, 2.0}
     assert any(map(math.isnan, draws))
+
+
+def test_figures_of_all_items_at_once_stand_beside_those_of_each_and_slices_apart() -> None:
+    scores = [
+        Score("style", system, 0.5, 0.4, 0.6, 9, "higher", "s", part=part)
+        for part in ("", "pooled", "attributed", "voice: jueza")
+        for system in SYSTEMS
+    ]
+    assert [row.label for row in score_rows(scores)] == ["style", "style pooled", "style attributed"]
+    assert [row.label for row in slice_rows(scores)] == ["style, voice: jueza"]
+    out = io.StringIO()
+    show_scores(scores, Console(file=out, width=200))
+    assert [line.split("  ")[0] for line in out.getvalue().splitlines()[3:-1]] == [
+        "style ↑",
+        "style pooled ↑",
+        "style attributed ↑",
+    ]

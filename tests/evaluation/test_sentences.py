@@ -27,10 +27,26 @@ def test_the_encoder_gives_unit_vectors_and_knows_what_is_alike() -> None:
 def test_vectors_are_those_of_sentence_transformers() -> None:
     from sentence_transformers import SentenceTransformer
 
-    text = "The stair has no end, and every turn is a landing."
+    texts = ["The stair has no end, and every turn is a landing.", "", "Why? " * 40]
     folder = Path(sentences.importlib.util.find_spec(sentences.ENCODER).submodule_search_locations[0]) / "model"  # type: ignore[union-attr,index]
-    reference = SentenceTransformer(str(folder), device="cpu").encode([text], show_progress_bar=False)
-    assert abs(embed([text]) - reference).max() < 1e-5
+    reference = SentenceTransformer(str(folder), device="cpu").encode(
+        [text or " " for text in texts], show_progress_bar=False
+    )
+    assert abs(embed(texts) - reference).max() < 1e-5
+
+
+def test_a_vector_does_not_depend_on_the_texts_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the last bit: of several lengths, alone, in company, and in another order; too long ones are cut."""
+    texts = [f"{'The stair turns and turns. ' * (one % 50)}So it ends at {one}." for one in range(90)]
+
+    def fresh(given: list[str]) -> dict[str, bytes]:
+        monkeypatch.setattr(sentences, "_VECTORS", {})
+        return {text: vector.tobytes() for text, vector in zip(given, embed(given), strict=True)}
+
+    together, turned = fresh(texts), fresh(texts[::-1])
+    assert together == turned
+    assert all(fresh([text]) == {text: together[text]} for text in texts[::9])
+    assert len(set(together.values())) > 80
 
 
 def test_other_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from eterna.config import LoraSection, ModelSection
 from eterna.errors import ConfigError, ModelError
@@ -128,14 +129,36 @@ def test_a_revision_of_a_folder_is_refused(tiny_model: Path) -> None:
         load_model(ModelSection(name=str(tiny_model), revision="main"), "fp32", 0, True)
 
 
+def test_a_tensor_by_a_name_that_nobody_knows_does_not_stand_for_a_missing_one(copy: Path) -> None:
+    """A file's own name for a tensor may be one that transformers renames: only loading tells."""
+    tensors = load_file(copy / "model.safetensors")
+    tensors["model.layers.0.other.weight"] = tensors.pop("model.layers.0.self_attn.q_proj.weight")
+    save_file(tensors, copy / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ModelError, match=r"hold no model\.layers\.0\.self_attn\.q_proj\.weight, so it would be random"):
+        load_model(ModelSection(name=str(copy)), "fp32", 0, True)
+
+
 def test_precision_follows_the_hardware_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     def card(available: bool, bf16: bool) -> None:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **settings: bf16)
 
+    def processor(**has: bool) -> None:
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, **has}, raising=False)
+
+    processor(avx512_bf16=False, amx_bf16=False)
     card(False, False)
     assert choose_precision("auto").name == "fp32"
     assert "no GPU" in choose_precision("auto").reason
+    for name in ("avx512_bf16", "amx_bf16"):
+        processor(**{name: True})
+        assert choose_precision("auto").name == "bf16"
+        assert "no GPU; the processor" in choose_precision("auto").reason
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    for known in (False, True):
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda known=known: known, raising=False)
+        assert choose_precision("auto").name == ("bf16" if known else "fp32")
+    processor()
     with pytest.raises(ModelError, match="precision: auto"):
         choose_precision("fp16")
     card(True, True)
@@ -157,6 +180,7 @@ def test_a_precision_that_cannot_work_is_named_as_it_was_written(
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     file = tmp_path / "run.yaml"
+    del run_values["training"]["precision"]
     text = to_yaml(run_values).replace("training:\n", f"training:\n  {line}\n")
     file.write_text(text, encoding="utf-8")
     number = text.splitlines().index(f"  {line}") + 1
@@ -165,8 +189,11 @@ def test_a_precision_that_cannot_work_is_named_as_it_was_written(
     assert "training.precision: auto" in str(caught.value)
 
 
-@pytest.mark.parametrize("kind", ["Llama", "Mistral", "Qwen2", "Gemma", "Gemma2", "GPT2"])
-def test_the_common_architectures_train(kind: str, tiny_tokenizer: Any, tmp_path: Path, chat_file: Path) -> None:
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("kind", ["Llama", "Mistral", "Qwen2", "Gemma", "Gemma2", "GPT2", "GPTNeoX", "OPT"])
+def test_the_common_architectures_train(
+    kind: str, precision: str, tiny_tokenizer: Any, tmp_path: Path, chat_file: Path
+) -> None:
     """Tiny random-weight models, through plan, LoRA, two steps and evaluation to a final/ that plain PEFT loads."""
     import peft
     import transformers
@@ -179,9 +206,10 @@ def test_the_common_architectures_train(kind: str, tiny_tokenizer: Any, tmp_path
     if kind == "GPT2":
         config = transformers.GPT2Config(vocab_size=512, n_embd=32, n_layer=2, n_head=2, n_positions=256, **ends)
     else:
+        heads = {} if kind in ("GPTNeoX", "OPT") else {"num_key_value_heads": 1, "head_dim": 16}
         config = getattr(transformers, f"{kind}Config")(
             vocab_size=512, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
-            num_key_value_heads=1, head_dim=16, max_position_embeddings=256, **ends,
+            max_position_embeddings=256, **heads, **ends,
         )  # fmt: skip
     transformers.AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path / "model")
     tiny_tokenizer.save_pretrained(tmp_path / "model")
@@ -194,7 +222,13 @@ def test_the_common_architectures_train(kind: str, tiny_tokenizer: Any, tmp_path
             "max_length": 200,
             "leaks": "warn",
         },
-        "training": {"output_dir": str(tmp_path / "run"), "max_steps": 2, "report_to": "none", "learning_rate": 1e-2},
+        "training": {
+            "output_dir": str(tmp_path / "run"),
+            "max_steps": 2,
+            "report_to": "none",
+            "learning_rate": 1e-2,
+            "precision": precision,
+        },
         "evaluation": {"probes": 1},
         "generation": {"max_new_tokens": 4},
     }

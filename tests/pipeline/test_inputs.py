@@ -16,6 +16,7 @@ WRONG = {
     "canon": ("canon.yaml", "never: [{id: a, text: t, pattern: '('}]\n", "is not a regular expression"),
     "general": ("general.txt", "\n\n", "the file holds no text"),
     "ratings": ("ratings.csv", "item,rater,rating\na,b,good\n", "ratings.csv:2: rating is 'good'"),
+    "control": ("measured.jsonl", '{"format": 1}\n{"item": "a"}\n', "measured.jsonl:2: this is no row of a measured"),
 }
 
 
@@ -32,7 +33,7 @@ def test_a_wrong_file_of_the_evaluation_ends_the_plan(
     assert not Path(run_values["training"]["output_dir"]).exists()
 
 
-@pytest.mark.parametrize("setting", ["canon", "general", "ratings"])
+@pytest.mark.parametrize("setting", ["canon", "general", "ratings", "control"])
 def test_a_file_that_is_not_there_is_named(run_values: dict[str, Any], setting: str) -> None:
     values = {**run_values, "evaluation": {setting: "nowhere.csv"}}
     with pytest.raises(UserError, match=r"no such file: nowhere\.csv"):

@@ -135,6 +135,7 @@ def sharded(
             "per_device_train_batch_size": 1,
             "gradient_accumulation_steps": 2,
             "learning_rate": 1e-3,
+            "precision": "fp32",
             "eval_steps": 4,
             "save_steps": 2,
             "logging_steps": 1,

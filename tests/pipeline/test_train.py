@@ -71,13 +71,17 @@ def test_another_seed_gives_other_weights(run_values: dict[str, Any], tmp_path: 
     assert not all(torch.equal(one[name], other[name]) for name in one)
 
 
-@pytest.mark.parametrize("last_kept", [2, 4], ids=["in the first epoch", "in the second epoch"])
+@pytest.mark.parametrize(
+    ("last_kept", "changed"),
+    [(2, {}), (4, {}), (2, {"optim": "muon"})],
+    ids=["in the first epoch", "in the second epoch", "muon"],
+)
 def test_a_run_that_was_cut_and_resumed_ends_with_the_same_bits(
-    run_values: dict[str, Any], tmp_path: Path, last_kept: int
+    run_values: dict[str, Any], tmp_path: Path, last_kept: int, changed: dict[str, Any]
 ) -> None:
     """12 examples of 2 x 2 are 3 steps an epoch: both cuts fall inside an epoch; dropout is on."""
-    whole = run(run_values)
-    cut_values = with_training(run_values, output_dir=str(tmp_path / "cut"))
+    whole = run(with_training(run_values, **changed))
+    cut_values = with_training(run_values, output_dir=str(tmp_path / "cut"), **changed)
     cut = run(cut_values)
     forget_after(cut.run, last_kept)
     resumed = run(cut_values, resume=True)

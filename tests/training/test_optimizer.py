@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from rich.console import Console
-from transformers import Trainer
+from transformers import Trainer, TrainerCallback
 from transformers.trainer_optimizer import _BITSANDBYTES_OPTIMIZERS
 
 from eterna.config import TrainingSection, config_from_values
@@ -21,7 +21,7 @@ from eterna.training import EternaTrainer, build_arguments, probe_optimizer
 
 assert find_spec("bitsandbytes"), "the dev extra brings bitsandbytes"
 OF_TORCH = {"adamw_torch", "adamw_torch_fused", "adafactor", "sgd", "adagrad", "rmsprop"}
-RUNS_HERE = OF_TORCH | {name.value for name in _BITSANDBYTES_OPTIMIZERS}
+RUNS_HERE = OF_TORCH | {"muon"} | {name.value for name in _BITSANDBYTES_OPTIMIZERS}
 # What each of the others needs, as its message must name it.
 NEEDED = {
     "galore": "galore_torch", "lomo": "lomo_optim", "adalomo": "lomo_optim", "apollo": "apollo_torch",
@@ -126,3 +126,62 @@ def test_the_state_of_each_parameter_is_measured(tmp_path: Path, monkeypatch: py
 def test_what_the_package_warns_about_is_a_note(tmp_path: Path) -> None:
     _, notes = probe_optimizer(arguments(tmp_path, optim="paged_adamw_8bit"), None)
     assert notes == ["Paged optimizers are not supported on CPU. Falling back to non-paged optimizer behavior."]
+
+
+def test_muon_has_the_matrices_of_the_layers_and_adamw_the_rest(
+    tiny_model: Path, tiny_tokenizer: Any, tmp_path: Path
+) -> None:
+    """One step of each part is the step of torch's own optimizer for it."""
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
+    before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    kept: dict[str, Any] = {}
+    settings = {"max_steps": 1, "learning_rate": 1e-2, "weight_decay": 0.1, "save_strategy": "no"}
+    made = arguments(tmp_path, optim="muon", max_grad_norm=0.0, **settings)
+
+    class Keep(TrainerCallback):  # type: ignore[misc]
+        def on_pre_optimizer_step(self, *given: Any, **rest: Any) -> None:
+            kept.update({name: weight.grad.clone() for name, weight in model.named_parameters()})
+
+    data = [Encoded("a", tuple(range(3, 30)), (1.0,) * 27, 1)]
+    trainer = EternaTrainer(model, made, tiny_tokenizer, data, [1.0], None, [Keep()])
+    trainer.train()
+    matrices = {name for name, weight in before.items() if weight.ndim == 2 and "layers" in name}
+    assert matrices and matrices < before.keys()
+    for name, weight in model.named_parameters():
+        alone = torch.nn.Parameter(before[name].clone())
+        alone.grad = kept[name]
+        decay = 0.1 if name in trainer.get_decay_parameter_names(model) else 0.0
+        one = (
+            torch.optim.Muon([alone], lr=1e-2, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")
+            if name in matrices
+            else torch.optim.AdamW([alone], lr=1e-2, weight_decay=decay)
+        )
+        one.step()
+        torch.testing.assert_close(weight, alone, rtol=1e-4, atol=1e-6)
+    states = {name: set(trainer.optimizer.state[weight]) for name, weight in model.named_parameters()}
+    assert {name for name, keys in states.items() if keys == {"momentum_buffer"}} == matrices
+
+
+def test_the_bytes_of_muon_are_those_it_keeps(tiny_model: Path, tiny_tokenizer: Any, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
+    made = arguments(tmp_path, optim="muon", max_steps=1, save_strategy="no")
+    told, notes = probe_optimizer(made, model)
+    trainer = EternaTrainer(
+        model, made, tiny_tokenizer, [Encoded("a", tuple(range(3, 30)), (1.0,) * 27, 1)], [1.0], None
+    )
+    trainer.train()
+    held = [value for state in trainer.optimizer.state.values() for name, value in state.items() if name != "step"]
+    kept = sum(value.numel() * value.element_size() for value in held)
+    assert told * model.num_parameters() == pytest.approx(kept)
+    assert notes == []
+
+
+@pytest.mark.parametrize("given", [{"optim_args": "momentum=0.9"}, {"fsdp": True}])
+def test_muon_refuses_what_it_would_not_heed(run_values: dict[str, Any], given: dict[str, Any]) -> None:
+    name = next(iter(given))
+    with pytest.raises(ConfigError, match=f"training.{name} is given, but training.optim: muon does not go with it"):
+        config_from_values({**run_values, "training": {**run_values["training"], "optim": "muon", **given}})

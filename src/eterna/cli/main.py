@@ -84,7 +84,7 @@ def _finish(trained: Trained | None, console: Console, as_json: bool, chat_as: s
     if trained.exit_code:
         raise typer.Exit(trained.exit_code)
     run = trained.run
-    show_scores(trained.scores, console)
+    show_scores(trained.scores, console, run.control())
     for name, text in (
         ("model", run.final),
         ("report", run.report),
@@ -118,7 +118,7 @@ def evaluate(
         print_json({"run": str(run), "scores": rows, "canon": found.run.canon()})
     else:
         console = make_console()
-        show_scores(found.scores, console)
+        show_scores(found.scores, console, found.run.control())
         for rating in found.run.ratings():
             print_line(console, f"human ratings of {rating['criterion']}: {rating['verdict']}")
     check_canon(found.breaches)

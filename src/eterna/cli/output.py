@@ -87,32 +87,47 @@ def own_command() -> str:
 ARROWS = {"lower": "↓", "higher": "↑"}
 
 
-def show_scores(scores: Sequence[Score], console: Console) -> None:
-    """Base, tuned and their difference on all items, each with its 95 % interval; the arrow says what is better."""
-    from eterna.runs import SYSTEMS
+def show_scores(scores: Sequence[Score], console: Console, control: str | None = None) -> None:
+    """Base, tuned and their difference on all items, and beside a control, each with its 95 % interval.
 
-    scores = [score for score in scores if not score.part]
+    The arrow says what is better. control: which model that is, in words.
+    """
+    from eterna.runs import CONTROL, SYSTEMS
+
+    scores = [score for score in scores if score.whole]
     if not scores:
         return
+    print_line(console, "\nheld-out text, base against tuned [95 % interval]")
+    _show_table(scores, SYSTEMS, console)
+    if any(score.system in CONTROL for score in scores):
+        print_line(console, f"\nthe same beside the control, the recorded run {control}")
+        _show_table(scores, (CONTROL[0], SYSTEMS[1], CONTROL[1]), console)
+    console.print()
+
+
+def _show_table(scores: Sequence[Score], systems: Sequence[str], console: Console) -> None:
     rows, missing = [], []
-    for metric in dict.fromkeys(score.metric for score in scores):
-        found = {score.system: score for score in scores if score.metric == metric}
+    for metric in dict.fromkeys(score.name for score in scores):
+        found = {score.system: score for score in scores if score.name == metric and score.system in systems}
+        if len(found) < len(systems):
+            continue
         name = metric.replace("_", " ")
         if reason := next((score.reason for score in found.values() if score.value is None), None):
             missing.append(f"{name}: not scored: {reason}")
         else:
-            rows.append([f"{name} {ARROWS[found['base'].direction]}", *(cell(found[system]) for system in SYSTEMS)])
-    print_line(console, "\nheld-out text, base against tuned [95 % interval]")
-    print_table(console, ["", *SYSTEMS], rows)
+            arrow = ARROWS[found[systems[0]].direction]
+            rows.append([f"{name} {arrow}", *(cell(found[system]) for system in systems)])
+    print_table(console, ["", *(system.replace("_", " ") for system in systems)], rows)
     for line in missing:
         print_line(console, line)
-    console.print()
 
 
 def cell(score: Score) -> str:
     """The value with its interval."""
     assert score.value is not None
-    form = ("+" if score.system == "difference" else "") + (".3f" if abs(score.value) < 10 else ".1f")
+    form = ("+" if score.system in ("difference", "against_control") else "") + (
+        ".3f" if abs(score.value) < 10 else ".1f"
+    )
     if score.low is None or score.high is None:
         return f"{score.value:{form}}"
     return f"{score.value:{form}} [{score.low:{form}}, {score.high:{form}}]"

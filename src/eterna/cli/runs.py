@@ -97,7 +97,7 @@ def _show_run(view: RunView, console: Console) -> None:
         print_line(console, "")
         print_table(console, ["part", "source", "examples", "tokens", "sha256"], rows)
     print_line(console, "")
-    show_scores(view.scores, console)
+    show_scores(view.scores, console, view.control)
     if view.figures:
         rows = [[name, _figure(value)] for name, value in view.figures.items()]
         print_table(console, ["last figure", "value"], rows)

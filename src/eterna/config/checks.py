@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from eterna.config.field_tables import OPTIMIZERS, SCHEDULES
+from eterna.config.field_tables import MUON, OPTIMIZERS, SCHEDULES
 from eterna.config.paths import impossible_paths
 from eterna.config.reading import KeyPath, Marked
 from eterna.config.sections import METRICS, RunConfig, Source
@@ -92,6 +92,11 @@ def _names(config: RunConfig) -> Iterator[Finding]:
         if name not in known:
             yield ("training", key), f"training.{key} is {shown(name)}", name_hint(name, known, limit=50)
     asked = config.training.model_extra or {}
+    if config.training.optim == MUON:
+        for key in ("optim_args", "fsdp", "deepspeed"):
+            if getattr(config.training, key, None) or asked.get(key):
+                message = f"training.{key} is given, but training.optim: muon does not go with it"
+                yield ("training", key), message, f"remove {key}, or use another optimizer, such as adamw_torch_fused"
     for key, words in PASSED_THROUGH.items():
         value = asked.get(key)
         if value is not None and value not in words:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 _TABLES = json.loads((Path(__file__).parent / "field_tables.json").read_text(encoding="utf-8"))
-OPTIMIZERS: list[str] = _TABLES["optimizers"]
+MUON = "muon"
+OPTIMIZERS: list[str] = [*_TABLES["optimizers"], MUON]
 SCHEDULES: list[str] = _TABLES["schedules"]
 
 _SCORING = "held-out text is scored item by item, in the precision of the weights, and no logits are kept"

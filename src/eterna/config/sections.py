@@ -194,11 +194,11 @@ class TrainingSection(Section):
     lr_scheduler_type: str = "linear"
     """linear, cosine, constant, constant_with_warmup and the others of transformers."""
     optim: str = "adamw_torch_fused"
-    """Optimizer, by transformers' names."""
+    """Optimizer, by transformers' names; `muon` is Muon for the matrices of the layers, AdamW for the rest."""
     max_grad_norm: float = Field(1.0, ge=0)
     """Gradient clipping; 0 is none."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Arithmetic of the forward pass; auto: bf16 or fp16 on a GPU that has it, else fp32."""
+    """Arithmetic of the forward pass; auto: bf16 where the hardware multiplies it, fp16 on older GPUs, else fp32."""
     fast_path: Literal["auto", "on", "off"] = "auto"
     """Train without padding, by fused operations, with the same result; auto: on a CPU; on: on a GPU too (untried)."""
     activation_checkpointing: bool = False
@@ -258,6 +258,8 @@ class EvaluationSection(Section):
     """A .txt file of general text that shows what was forgotten; a small text in two languages when left out."""
     ratings: str | None = None
     """Human ratings of insightfulness, a .csv or .jsonl file."""
+    control: str | None = None
+    """A run on other data, or its measured.jsonl, to hold the tuned model against on the same held-out items."""
 
 
 class GenerationSection(Section):

@@ -23,6 +23,12 @@ class Background:
     idle: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """language -> trained answers that serve no revelación: ordinary talk."""
     revelaciones: Mapping[str, Revelacion] = field(default_factory=dict)
+    things: frozenset[str] = frozenset()
+    """Voices that are no people: books that go on, places that are told of."""
+
+    def is_person(self, voice: str) -> bool:
+        """Whether a voice is somebody's."""
+        return voice not in self.things
 
     @cached_property
     def digest(self) -> str:
@@ -37,6 +43,8 @@ class Background:
         voices: dict[tuple[str, str], list[str]] = {}
         idle: dict[str, list[str]] = {}
         training: list[str] = []
+        scenes = [example.scene for example in examples]
+        things = frozenset(one.voice for one in scenes if one.voice and one.voice in (one.book, one.place))
         for example in examples:
             texts = [message["content"] for message in example.messages if message["role"] == "assistant"]
             texts = texts or [example.text]
@@ -46,7 +54,7 @@ class Background:
                 voices.setdefault((example.scene.voice, language), []).extend(texts)
                 if example.messages and not example.scene.serves:
                     idle.setdefault(language, []).extend(texts)
-        return cls(voices, training, idle, revelaciones)
+        return cls(voices, training, idle, revelaciones, things)
 
 
 def item_language(item: Item) -> str:

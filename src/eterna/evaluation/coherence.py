@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 from eterna.data import Item
 from eterna.evaluation.background import Background, item_language
-from eterna.evaluation.sentences import likeness, sentences_of
+from eterna.evaluation.sentences import likeness, look_up, sentences_of
 from eterna.evaluation.words import ngrams, words
 from eterna.seeding import seed_for
 
@@ -31,19 +31,26 @@ def score_coherence(
     replies: Sequence[str], items: Sequence[Item], background: Background
 ) -> dict[str, list[float | None]]:
     """Values per item; an empty reply is worth 0."""
+    befores = [item.messages[-1]["content"] if item.messages else "" for item in items]
+    parts = [_parts(text, before) for text, before in zip(replies, befores, strict=True)]
+    look_up(unit for opening, sentences in parts for unit in [*opening, *sentences])
     values = [
-        coherence_of(reply, item.messages[-1]["content"] if item.messages else "", item_language(item))
-        for reply, item in zip(replies, items, strict=True)
+        coherence_of(reply, before, item_language(item))
+        for reply, before, item in zip(replies, befores, items, strict=True)
     ]
     return {"": list(values)}
 
 
+def _parts(text: str, before: str) -> tuple[list[str], list[str]]:
+    """(the last sentence of what was said before, the sentences of a text)."""
+    return sentences_of(before)[-1:], sentences_of(text)[:LONGEST]
+
+
 def coherence_of(text: str, before: str, language: str) -> float:
     """The value of one text. `before`: what was said last, empty when nothing was."""
-    sentences = sentences_of(text)[:LONGEST]
+    opening, sentences = _parts(text, before)
     if not sentences:
         return 0.0
-    opening = sentences_of(before)[-1:]
     units = [*opening, *sentences]
     alike = likeness(units, units, language).clip(0, 1)  # (units, units)
 

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 from eterna.data import Item
 from eterna.evaluation.background import Background, item_language
-from eterna.evaluation.sentences import ranked_likeness
+from eterna.evaluation.sentences import look_up, ranked_likeness
 from eterna.evaluation.words import ngrams, words
 
 TOLD_RUN = 5
@@ -31,6 +31,7 @@ def score_insightfulness(
 ) -> dict[str, list[float | None]]:
     """Values per item; None where the item serves no revelación."""
     values: list[float | None] = []
+    look_up(reply for reply, item in zip(replies, items, strict=True) if item.scene.serves)
     for reply, item in zip(replies, items, strict=True):
         language = item_language(item)
         idle = background.idle.get(language, ())

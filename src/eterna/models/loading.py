@@ -14,7 +14,7 @@ from eterna.files import usable_path
 from eterna.hub import LOCAL, find_commit
 from eterna.models.config_files import check_config
 from eterna.models.quantizing import dtype_of, nf4_settings, prepare_quantized
-from eterna.models.weight_files import check_weights
+from eterna.models.weight_files import OF_ANOTHER, check_weights
 from eterna.seeding import seed_for
 from eterna.text import first_line, name_hint, shown
 
@@ -42,7 +42,9 @@ def choose_precision(
     cuda = torch.cuda.is_available() and not use_cpu
     if wanted == "auto":
         if not cuda:
-            return Precision("fp32", "no GPU: full precision is exact and the CPU gains little from less")
+            if multiplies_bf16():
+                return Precision("bf16", "no GPU; the processor multiplies bfloat16, which is faster than fp32")
+            return Precision("fp32", "no GPU, and a processor that does not multiply bfloat16")
         if torch.cuda.is_bf16_supported(including_emulation=False):
             return Precision("bf16", "the GPU has bfloat16")
         return Precision("fp16", "the GPU has no bfloat16")
@@ -57,6 +59,17 @@ def choose_precision(
             f"{name} asks for bf16, but this GPU has no bfloat16", place, "training.precision: auto (or fp16, fp32)"
         )
     return Precision(wanted, "asked for")
+
+
+def multiplies_bf16() -> bool:
+    """Whether the processor has products of bfloat16 (AVX-512 BF16 or AMX); without, they cost more than float32's."""
+    import torch
+
+    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # not in every torch of our range
+    if not known:
+        older = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+        return bool(older and older())
+    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
 
 
 def find_model(name: str) -> str:
@@ -158,8 +171,24 @@ def load_model(section: ModelSection, precision: str, seed: int, train_all: bool
         else:
             if Path(source).is_dir():
                 check_weights(Path(source))
-            model = AutoModelForCausalLM.from_pretrained(source, **found, **options)
+            model, loaded = AutoModelForCausalLM.from_pretrained(source, **found, **options, output_loading_info=True)
+            if missing := sorted(loaded["missing_keys"]):
+                raise ModelError(
+                    f"the weights of {shown(section.name)} hold no {missing[0]}, so it would be random",
+                    fix=OF_ANOTHER,
+                )
+    if dtype is not torch.float32 and not torch.cuda.is_available():
+        _keep_norms_exact(model)
     return prepare_quantized(model) if section.quantization == "nf4" else model
+
+
+def _keep_norms_exact(model: Any) -> None:
+    """LayerNorms in float32: on a CPU one of half precision refuses the float32 that flows between the layers."""
+    import torch
+
+    for module in model.modules():
+        if isinstance(module, torch.nn.LayerNorm):
+            module.float()
 
 
 def _dtype(wanted: str, precision: str, train_all: bool) -> Any:

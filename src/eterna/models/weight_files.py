@@ -7,6 +7,7 @@ of the JSON holds dtype, shape and the tensor's first and last byte after the he
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 LARGEST_HEADER = 100_000_000  # bytes, as the safetensors library has it
 INDEX = "model.safetensors.index.json"
 COPY_AGAIN = "copy or download the file again"
+OF_ANOTHER = "weights and config.json are of different models; copy both from one place"
 
 
 def check_weights(folder: Path) -> None:
@@ -43,7 +45,8 @@ def check_weights(folder: Path) -> None:
 def check_tensors(folder: Path, model: Any) -> None:
     """Refuse weights that are not those of `model`, which needs no storage. Raises ModelError listing every problem.
 
-    Only names that both know are compared; where they share less than half, transformers renames them on loading.
+    Only names that both know are compared; where they share less than half, transformers renames them on loading, and
+    so it does (GPT-NeoX's embed_out) where the file has a tensor of the missing one's shape by a name of its own.
     """
     found: dict[str, list[int]] = {}
     for path in sorted(folder.glob("*.safetensors")):
@@ -54,19 +57,23 @@ def check_tensors(folder: Path, model: Any) -> None:
     shared = wanted.keys() & found.keys()
     if 2 * len(shared) < len(wanted):
         return
-    fix = "weights and config.json are of different models; copy both from one place"
     problems = [
         Problem(
-            f"{name} has the shape {found[name]}, where config.json asks for {wanted[name]}", Place(str(folder)), fix
+            f"{name} has the shape {found[name]}, where config.json asks for {wanted[name]}",
+            Place(str(folder)),
+            OF_ANOTHER,
         )
         for name in wanted
         if name in shared and found[name] != wanted[name]
     ]
-    problems += [
-        Problem(f"the weights hold no {name}, so it would be random", Place(str(folder)), fix)
-        for name in wanted
-        if name not in found
-    ]
+    renamed = Counter(tuple(shape) for name, shape in found.items() if name not in wanted)
+    for name, shape in wanted.items():
+        if name not in found:
+            renamed[tuple(shape)] -= 1
+            if renamed[tuple(shape)] < 0:
+                problems.append(
+                    Problem(f"the weights hold no {name}, so it would be random", Place(str(folder)), OF_ANOTHER)
+                )
     if problems:
         raise ModelError(problems)
 

@@ -10,6 +10,7 @@ from eterna.data import gather_again, prepare_data
 from eterna.errors import CanonError, RunError
 from eterna.evaluation import Breach
 from eterna.models import held_as, load_finished
+from eterna.pipeline.control import origin_of
 from eterna.pipeline.inputs import prompt_room, read_world, read_yardsticks
 from eterna.pipeline.libraries import load_libraries
 from eterna.pipeline.measuring import Compared, Measurer, base_of
@@ -64,8 +65,9 @@ def check_canon(breaches: Sequence[Breach] | None) -> None:
 
 def keep(run: RunFolder, compared: Compared) -> None:
     """Write what was found into the run folder."""
-    run.write_scores(compared.scores)
+    run.write_scores(compared.scores, compared.control)
     run.write_replies(compared.rows)
+    run.write_measured([origin_of(run), *compared.measured])
     run.write_ratings(compared.agreements)
     found = compared.breaches
     run.write_canon(None if found is None else [breach.as_row() for breach in found], compared.canon_untested)

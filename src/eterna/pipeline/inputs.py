@@ -8,6 +8,7 @@ from pathlib import Path
 from eterna.config import EvaluationSection, RunConfig
 from eterna.evaluation import Rating, general_paragraphs, general_path, read_ratings
 from eterna.files import sha256_of
+from eterna.pipeline.control import Control, read_control
 from eterna.world import Canon, World, find_world, load_canon, load_world
 
 
@@ -33,6 +34,8 @@ class Yardsticks:
     ratings: list[Rating]
     """Empty where none were given."""
     ratings_sha256: str
+    control: Control | None = None
+    """Another run's model to hold this one against; None where none was given."""
 
 
 def read_yardsticks(settings: EvaluationSection, world: World | None) -> Yardsticks:
@@ -49,4 +52,5 @@ def read_yardsticks(settings: EvaluationSection, world: World | None) -> Yardsti
         sha256_of(general),
         read_ratings(ratings) if ratings else [],
         sha256_of(ratings) if ratings else "",
+        read_control(settings.control) if settings.control else None,
     )

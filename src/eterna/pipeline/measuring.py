@@ -32,6 +32,7 @@ from eterna.evaluation import (
     unanswered_scores,
 )
 from eterna.models import Generated, held_as, keeps_base, load_model, tokenizer_digest
+from eterna.pipeline.control import against, measured_rows
 from eterna.pipeline.inputs import Yardsticks
 from eterna.runs import Score
 from eterna.world import Context, Scene, Turn, World, build_messages
@@ -57,10 +58,14 @@ class Compared:
     """Rules of the canon that the tuned model's replies break; None where nothing was looked at."""
     rows: list[dict[str, Any]]
     """Items with both replies, for replies.jsonl."""
+    measured: list[dict[str, Any]]
+    """What the tuned model did item by item, for measured.jsonl."""
     agreements: list[dict[str, Any]]
     """How far people agree in their ratings, for ratings.json; empty where none were given."""
     canon_untested: str | None = None
     """Why nothing was looked at."""
+    control: str | None = None
+    """Which model the tuned one was held against beside the base; None where none was given."""
 
 
 class Measurer:
@@ -87,6 +92,14 @@ class Measurer:
         self.encoder = Encoder(tokenizer)
         self.general = [self.encoder.text(name, text, name) for name, text in yardsticks.general]
         self.first: dict[str, float] = {}
+        if yardsticks.control:  # before anything is trained
+            yardsticks.control.losses_on(data.eval)
+            yardsticks.control.replies_on(self.answered(), config.generation)
+
+    def answered(self) -> list[Item]:
+        """The prompts whose replies are scored."""
+        settings = self.config.evaluation
+        return self.data.items[: settings.samples] if needs_replies(settings.metrics) else []
 
     def during(self, model: Any, step: int) -> tuple[dict[str, float], list[dict[str, Any]], list[ItemLoss]]:
         """Figures of an evaluation while training goes on, its sample rows, and the losses they rest on."""
@@ -110,14 +123,11 @@ class Measurer:
 
     def measure(self, model: Any, losses: list[ItemLoss] | None = None, tempt: bool = False) -> Measured:
         """Everything the final scores need of one model. `losses`: on data.eval, where they are known already."""
-        settings = self.config.evaluation
         measured = Measured(
             losses or score_items(model, self.data.eval, self.window, self.batch),
             score_items(model, self.general, self.window, self.batch),
         )
-        if needs_replies(settings.metrics):
-            items = self.data.items[: settings.samples]
-            measured.replies = answer_items(model, self.tokenizer, items, self.config.generation)
+        measured.replies = answer_items(model, self.tokenizer, self.answered(), self.config.generation)
         if tempt:
             measured.tempted = answer_items(model, self.tokenizer, self.temptations(), self.config.generation)
         return measured
@@ -139,35 +149,18 @@ class Measurer:
 
     def compare(self, base: Measured, tuned: Measured, held: str) -> Compared:
         """Scores with intervals, broken rules of the canon, and both replies of every item."""
-        metrics, vocabulary = self.config.evaluation.metrics, f"tokenizer:{tokenizer_digest(self.tokenizer)}"
-        scores = [
-            score
-            for score in perplexity_scores(base.losses, tuned.losses, self._perplexity_signature(held), vocabulary)
-            if "perplexity" in metrics
-        ]
-        items = self.data.items[: len(tuned.replies)]
-        texts = [reply.text for reply in base.replies], [reply.text for reply in tuned.replies]
-        made = self._reply_signature(held, items)
-        if not items:
-            scores += unanswered_scores(metrics, made)
-        else:
-            scores += score_replies(metrics, items, *texts, self.background, made)
-            scores += score_health(
-                *texts,
-                [item.reference for item in items],
-                [item.group for item in items],
-                [reply.stopped for reply in base.replies],
-                [reply.stopped for reply in tuned.replies],
-                sorted({item_language(item) for item in items}),
-                self.background.training,
-                made,
-                f"trained-on:{self.background.digest}",
-            )
+        items, generation = self.answered(), self.config.generation
+        scores = self._scores(base, tuned, items, held)
+        vocabulary = f"tokenizer:{tokenizer_digest(self.tokenizer)}"
         scores += [
             replace(score, metric="general_perplexity")
             for score in perplexity_scores(base.general, tuned.general, self._general_signature(held), vocabulary)
             if score.metric == "perplexity"
         ]
+        if control := self.yardsticks.control:
+            beside = Measured(control.losses_on(self.data.eval), [], control.replies_on(items, generation))
+            signed_by = f"{held}|control:{control.sha256[:12]}"
+            scores += against(self._scores(beside, tuned, items, signed_by))
         ratings = self.yardsticks.ratings
         scores += rating_scores(ratings, self.yardsticks.ratings_sha256) if ratings else []
         agreements = []
@@ -176,7 +169,39 @@ class Measurer:
             agreements.append({"criterion": criterion, "verdict": found.verdict, **asdict(found)})
         untested = self._why_untested(tuned)
         breaches = None if untested else self._breaches(items, tuned)
-        return Compared(scores, breaches, self._rows(items, base, tuned), agreements, untested)
+        measured = list(measured_rows(tuned.losses, items, tuned.replies, generation))
+        return Compared(
+            scores,
+            breaches,
+            self._rows(items, base, tuned),
+            measured,
+            agreements,
+            untested,
+            control.origin if control else None,
+        )
+
+    def _scores(self, first: Measured, second: Measured, items: Sequence[Item], held: str) -> list[Score]:
+        """Perplexity, metrics on replies and text health of two models, the first one as `base`."""
+        metrics, vocabulary = self.config.evaluation.metrics, f"tokenizer:{tokenizer_digest(self.tokenizer)}"
+        scores = []
+        if "perplexity" in metrics:
+            scores += perplexity_scores(first.losses, second.losses, self._perplexity_signature(held), vocabulary)
+        made = self._reply_signature(held, items)
+        if not items:
+            return scores + unanswered_scores(metrics, made)
+        texts = [reply.text for reply in first.replies], [reply.text for reply in second.replies]
+        scores += score_replies(metrics, items, *texts, self.background, made)
+        return scores + score_health(
+            *texts,
+            [item.reference for item in items],
+            [item.group for item in items],
+            [reply.stopped for reply in first.replies],
+            [reply.stopped for reply in second.replies],
+            sorted({item_language(item) for item in items}),
+            self.background.training,
+            made,
+            f"trained-on:{self.background.digest}",
+        )
 
     def _why_untested(self, tuned: Measured) -> str | None:
         if not (self.yardsticks.canon.never or self.background.revelaciones):

@@ -76,6 +76,8 @@ class RunView:
     """Dotted names of what differs from the defaults."""
     sources: list[dict[str, Any]]
     scores: list[Score]
+    control: str | None
+    """Which model the scores were held against beside the base, in words."""
     figures: dict[str, float]
     """The last value of every figure."""
     files: dict[str, int]
@@ -84,7 +86,7 @@ class RunView:
     def record(self) -> dict[str, Any]:
         """Plain values for JSON; slices of scores included."""
         scores = [score.as_row() for score in self.scores]
-        rest = {name: getattr(self, name) for name in ("message", "settings", "sources", "figures", "files")}
+        rest = {name: getattr(self, name) for name in ("message", "settings", "sources", "control", "figures", "files")}
         return self.line.record() | rest | {"scores": scores}
 
 
@@ -97,7 +99,9 @@ def show_run(path: Path) -> RunView:
         figures |= {name: value for name, value in row.items() if name not in ("step", "epoch", "time")}
     files = {item.name + ("/" if item.is_dir() else ""): size_of(item) for item in sorted(path.iterdir())}
     sources = run.data().get("sources", [])
-    return RunView(read_line(run), run.status().get("message"), settings, sources, run.scores(), figures, files)
+    return RunView(
+        read_line(run), run.status().get("message"), settings, sources, run.scores(), run.control(), figures, files
+    )
 
 
 def size_of(path: Path) -> int:
@@ -145,7 +149,7 @@ def compare_runs(a: Path, b: Path) -> Comparison:
 
 
 def _pairs(first: list[Score], second: list[Score]) -> Iterator[ScorePair]:
-    left, right = ({(one.metric, one.system): one for one in some if not one.part} for some in (first, second))
+    left, right = ({(one.name, one.system): one for one in some if one.whole} for some in (first, second))
     for metric in dict.fromkeys(metric for metric, _ in [*left, *right]):
         for system in SYSTEMS:
             a, b = left.get((metric, system)), right.get((metric, system))

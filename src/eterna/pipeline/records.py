@@ -13,9 +13,7 @@ from eterna.world import World
 
 def track_result(plan: Plan, run: RunFolder, trackers: Trackers, scores: Sequence[Score], step: int) -> None:
     """What only a finished run has: scores as metrics, its files, and the model for a registry."""
-    figures = {
-        f"score/{one.metric}/{one.system}": one.value for one in scores if one.value is not None and not one.part
-    }
+    figures = {f"score/{one.name}/{one.system}": one.value for one in scores if one.value is not None and one.whole}
     trackers.log_metrics(step, figures)
     for path in (run.path / name for name in ("samples.jsonl", "metrics.jsonl", "scores.json", "report.html")):
         if path.is_file():

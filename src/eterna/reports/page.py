@@ -13,7 +13,7 @@ from eterna.files import read_text, write_whole
 from eterna.reports.curves import draw_all
 from eterna.reports.probes import MAX_PROBES, probes_of
 from eterna.reports.signs import fixed, plain, visible
-from eterna.reports.verdict import SYSTEMS, score_rows, slice_rows, split_rows, verdict
+from eterna.reports.verdict import CONTROL, SYSTEMS, control_rows, score_rows, slice_rows, split_rows, verdict
 from eterna.reports.weakest import weakest_replies
 from eterna.runs import RunFolder
 from eterna.text import plural
@@ -63,6 +63,9 @@ def build_report(run: RunFolder) -> str:
             score_rows=main,
             health_rows=health,
             slice_rows=slice_rows(scores),
+            control=run.control(),
+            control_rows=control_rows(scores),
+            control_systems=CONTROL,
             best=best,
             ratings=run.ratings(),
             breaches=run.canon(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -11,6 +12,7 @@ from eterna.runs import Score
 Outcome = Literal["better", "worse", "not shown", "unknown"]
 
 SYSTEMS = {"base": "Base model", "tuned": "Tuned model", "difference": "Difference"}
+CONTROL = {"control": "Control", "tuned": "Tuned model", "against_control": "Difference"}
 UNSAID = "Nothing can be said about whether training helped"
 LEADING = ("perplexity", "bits_per_byte")
 EXPLAINED = {
@@ -34,6 +36,8 @@ MEANING = {
     "relevancy": "fits its own context better than another; chance 0.5",
     "coherence": "sentences follow from what was said and from each other",
     "style": "sounds like its own voice rather than another; chance 0.5",
+    "style_pooled": "the same for all replies of a voice as one text",
+    "style_attributed": "share of people told apart by all their replies; chance 1 / people",
     "insightfulness_proxy": "points to the revelación without telling it; ordinary talk 0.5; a proxy",
     "insightfulness_human": "mean rating by people",
     "general_perplexity": "surprise at general text: what was forgotten",
@@ -78,7 +82,7 @@ class Verdict:
 
 def score_rows(scores: list[Score]) -> list[Row]:
     """Scores on all items by metric, in the order they were written."""
-    return _rows([score for score in scores if not score.part])
+    return _rows([score for score in scores if score.whole])
 
 
 def split_rows(rows: list[Row]) -> tuple[list[Row], list[Row]]:
@@ -88,21 +92,28 @@ def split_rows(rows: list[Row]) -> tuple[list[Row], list[Row]]:
 
 def slice_rows(scores: list[Score]) -> list[Row]:
     """Scores on a part of the items, such as one voice, by metric and part."""
-    return _rows([score for score in scores if score.part])
+    return _rows([score for score in scores if not score.whole])
 
 
-def _rows(scores: list[Score]) -> list[Row]:
+def control_rows(scores: list[Score]) -> list[Row]:
+    """Scores on all items beside the control's; empty without a control."""
+    return [row for row in _rows([one for one in scores if one.whole], CONTROL) if row.cells["control"]]
+
+
+def _rows(scores: list[Score], systems: Mapping[str, str] = SYSTEMS) -> list[Row]:
     by_metric: dict[tuple[str, str], dict[str, Score]] = {}
     for score in scores:
-        by_metric.setdefault((score.metric, score.part), {})[score.system] = score
+        if score.system not in systems:
+            continue
+        by_metric.setdefault((score.name, "" if score.whole else score.part), {})[score.system] = score
     rows = []
     for (metric, part), found in by_metric.items():
         better = f"{next(iter(found.values())).direction} is better"
-        cells = {system: found.get(system) for system in SYSTEMS}
+        cells = {system: found.get(system) for system in systems}
         decimals = decimals_for(score.value for score in found.values() if score.value is not None)
         name = f"{label(metric)}, {part}" if part else label(metric)
         meaning = "" if part else MEANING.get(metric, "")
-        rows.append(Row(metric, name, meaning, better, cells, _outcome(found.get("difference")), decimals))
+        rows.append(Row(metric, name, meaning, better, cells, _outcome(found.get(list(systems)[-1])), decimals))
     return rows
 
 

@@ -9,6 +9,7 @@
     samples.jsonl       one row per probe and evaluation: {"step": .., "probe": .., "messages": [..], "reply": ..}
     scores.json         base against tuned
     replies.jsonl       one row per scored item: {"item": .., "messages": [..], "base": .., "tuned": .., "scores": ..}
+    measured.jsonl      what the tuned model did item by item, so that it can be another run's control
     ratings.json        how far people agree in their ratings
     canon.json          rules of the canon that replies of the tuned model break; null where nothing was looked at
     best.json           the composite of each evaluation, and which checkpoint was kept
@@ -38,6 +39,7 @@ from eterna.runs.scores import Score
 
 FORMAT = 1
 CHECKPOINT = "checkpoint-"
+MEASURED = "measured.jsonl"
 
 
 class RunFolder:
@@ -153,12 +155,17 @@ class RunFolder:
             rows = self._read_rows(name)
             kept = [row for row in rows if row["step"] <= step]
             if len(kept) < len(rows):
-                lines = [json.dumps(row, ensure_ascii=False) for row in [{"format": FORMAT}, *kept]]
-                write_whole(self.path / name, "\n".join(lines) + "\n")
+                self._write_rows(name, kept)
 
-    def write_scores(self, scores: Iterable[Score]) -> None:
-        """Replace the scores."""
-        write_json(self.path / "scores.json", {"format": FORMAT, "scores": [score.as_row() for score in scores]})
+    def write_scores(self, scores: Iterable[Score], control: str | None = None) -> None:
+        """Replace the scores. control: which model they were held against beside the base."""
+        rows = [score.as_row() for score in scores]
+        write_json(self.path / "scores.json", {"format": FORMAT, "control": control, "scores": rows})
+
+    def control(self) -> str | None:
+        """Which model the scores were held against beside the base, in words; None without one."""
+        found: str | None = self._read_json("scores.json").get("control")
+        return found
 
     def scores(self) -> list[Score]:
         """The scores, or an empty list before the first evaluation."""
@@ -170,12 +177,15 @@ class RunFolder:
 
     def write_replies(self, rows: Iterable[dict[str, Any]]) -> None:
         """Replace the scored replies."""
-        lines = [json.dumps(row, ensure_ascii=False) for row in [{"format": FORMAT}, *rows]]
-        write_whole(self.path / "replies.jsonl", "\n".join(lines) + "\n")
+        self._write_rows("replies.jsonl", rows)
 
     def replies(self) -> list[dict[str, Any]]:
         """Every scored reply."""
         return self._read_rows("replies.jsonl")
+
+    def write_measured(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Replace what the tuned model did item by item."""
+        self._write_rows(MEASURED, rows)
 
     def write_canon(self, breaches: list[dict[str, Any]] | None, untested: str | None = None) -> None:
         """Replace the list of broken rules; an empty one says that the canon holds, None that it was not tested."""
@@ -222,6 +232,10 @@ class RunFolder:
         if not path.exists():
             append_json_line(path, {"format": FORMAT})
         append_json_line(path, row)
+
+    def _write_rows(self, name: str, rows: Iterable[dict[str, Any]]) -> None:
+        lines = [json.dumps(row, ensure_ascii=False) for row in [{"format": FORMAT}, *rows]]
+        write_whole(self.path / name, "\n".join(lines) + "\n")
 
     def _read_rows(self, name: str) -> list[dict[str, Any]]:
         path = self.path / name

@@ -6,6 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 SYSTEMS = ("base", "tuned", "difference")
+CONTROL = ("control", "against_control")
+WHOLE = ("", "pooled", "attributed")
+"""Parts that rest on all items."""
 
 
 @dataclass(frozen=True)
@@ -14,7 +17,7 @@ class Score:
 
     metric: str
     system: str
-    """`base`, `tuned`, or `difference` (tuned against base, paired)."""
+    """`base`, `tuned`, `difference` (tuned against base, paired); `control`, `against_control` (tuned against it)."""
     value: float | None
     low: float | None
     """Lower end of the 95 % interval."""
@@ -28,7 +31,18 @@ class Score:
     reason: str | None = None
     """Why there is no value."""
     part: str = ""
-    """Which part of the data, such as `voice: archivera` or `context: place`; empty is all of it."""
+    """Which part of the data, such as `voice: archivera` or `context: place`; empty is all of it. `pooled` and
+    `attributed` are all of it too, looked at in another way."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether it rests on all items."""
+        return self.part in WHOLE
+
+    @property
+    def name(self) -> str:
+        """Metric and way of looking at all items, such as `style_pooled`."""
+        return f"{self.metric}_{self.part}" if self.part and self.whole else self.metric
 
     def as_row(self) -> dict[str, Any]:
         """Plain values for scores.json."""

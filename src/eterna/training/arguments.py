@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from eterna.config import OWN_TRACKERS, TrainingSection
-from eterna.config.field_tables import ANSWERS
+from eterna.config.field_tables import ANSWERS, MUON
 from eterna.errors import ConfigError, Problem
 from eterna.text import first_line, name_hint, shown
 
@@ -31,6 +31,9 @@ def build_arguments(training: TrainingSection, precision: str, has_eval: bool) -
     from accelerate.parallelism_config import ParallelismConfig
 
     values = _values(training, precision, has_eval)
+    muon = values["optim"] == MUON
+    if muon:  # transformers has none of that name; EternaTrainer makes it
+        values["optim"] = "adamw_torch_fused"
     known = {field.name for field in dataclasses.fields(transformers.TrainingArguments)}
     for name, former in FORMERLY.items():
         if name in values and name not in known:
@@ -57,6 +60,7 @@ def build_arguments(training: TrainingSection, precision: str, has_eval: bool) -
         raise ConfigError(
             f"transformers refuses the training section: {first_line(error, 400)}", fix="see its TrainingArguments"
         ) from error
+    arguments.muon = muon
     check_sharding(training, arguments)
     return arguments
 

@@ -9,6 +9,7 @@ from eterna.errors import ConfigError
 from eterna.text import first_line
 
 ADAM_BYTES = 8.0  # two float32 moments
+MUON_BYTES = 4.0  # one
 PROBE = (64, 128)  # past 4096 elements, from which on bitsandbytes keeps its moments in 8 bits
 
 
@@ -21,6 +22,13 @@ def probe_optimizer(arguments: Any, model: Any) -> tuple[float, list[str]]:
     import torch
     from transformers import Trainer
 
+    if arguments.muon:
+        from eterna.training.muon import split_parameters
+
+        inside, groups = split_parameters(model, ())
+        matrices = sum(weight.numel() for weight in inside)
+        rest = sum(weight.numel() for group in groups for weight in group["params"])
+        return (MUON_BYTES * matrices + ADAM_BYTES * rest) / max(matrices + rest, 1), []
     try:
         kind, settings = Trainer.get_optimizer_cls_and_kwargs(arguments, model)
         if settings.keys() & {"params", "model", "optimizer_dict"}:

@@ -25,6 +25,7 @@ from eterna.fast import FastPath
 from eterna.training.lengths import BalancedBatches, group_by_length
 from eterna.training.loss import weight_and_token_sum, weighted_loss_sum
 from eterna.training.micro_batches import token_budget, without_padding
+from eterna.training.muon import build_muon
 from eterna.training.order import EpochOrder
 
 Evaluate = Callable[[Any, int], dict[str, float]]
@@ -78,6 +79,12 @@ class EternaTrainer(Trainer):  # type: ignore[misc]
 
         # Prints raw dictionaries; Eterna shows its own progress.
         self.remove_callback(PrinterCallback)
+
+    def create_optimizer(self, *given: Any) -> torch.optim.Optimizer:
+        """transformers' own, or Muon, which it does not have."""
+        if getattr(self.args, "muon", False) and self.optimizer is None:
+            self.optimizer: Any = build_muon(self.model, self.args, self.get_decay_parameter_names(self.model))
+        return super().create_optimizer(*given)
 
     def training_clock(self) -> float:
         """Seconds on a clock that stands still during evaluations."""
