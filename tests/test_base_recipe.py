@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from recipes.base.dialogue import pieces_of, speaker_of, speech_of, talks
 from recipes.base.five_grams import FiveGrams
+from recipes.base.measure import measure
 from recipes.base.texts import author_and_title, prepare
 
 from eterna.errors import UserError
@@ -198,3 +199,19 @@ def test_five_grams_share_out_one() -> None:
     context = [1, 2, 0, 3]
     whole = [grams.bits([*context, token]) - grams.bits(context) for token in range(6)]
     assert sum(2**-bits for bits in whole) == pytest.approx(1, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("there", "message"),
+    [("", "no model in"), ("model", "none of the books kept out"), ("model books", "no such file")],
+)
+def test_what_cannot_be_measured_is_named(there: str, message: str, tmp_path: Path) -> None:
+    if "model" in there:
+        (tmp_path / "config.json").write_text("{}", encoding="utf-8")
+    if "books" in there:
+        (tmp_path / "novelas_es_eltec").mkdir()
+        (tmp_path / "novelas_es_eltec" / "galdos_sombra.txt").write_text(
+            "CAPÍTULO I\n\nUna sombra.\n", encoding="utf-8"
+        )
+    with pytest.raises(UserError, match=message):
+        measure(tmp_path, tmp_path, tmp_path / "build")

@@ -22,6 +22,8 @@ from recipes.base.texts import NOVELS, UNSEEN_AUTHORS, UNSEEN_SPANISH, author_an
 
 from eterna.data import Encoded, Encoder
 from eterna.data.books import read_book
+from eterna.errors import UserError
+from eterna.files import read_json_lines
 
 NAMES = {"Wcollins": "Wilkie Collins", "galdos": "Pérez Galdós", "gomez": "Gómez de Avellaneda"}
 
@@ -52,10 +54,19 @@ def by_xz(books: Iterable[str]) -> float:
 
 
 def measure(folder: Path, corpora: Path, made: Path) -> dict[str, dict[str, float]]:
-    """author: {"bytes", "model", "five_grams", "xz"}, the last three in bits per byte."""
+    """author: {"bytes", "model", "five_grams", "xz"}, the last three in bits per byte.
+
+    Raises UserError where there is no model, none of the books kept out, or nothing written by recipes.base.texts.
+    """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    if not (folder / "config.json").is_file():
+        raise UserError(f"no model in {folder}", fix="name the folder with its config.json")
+    unseen = unseen_books(corpora)
+    if not unseen:
+        raise UserError(f"none of the books kept out is in {corpora}", fix="recipes/base/README.md says where they are")
+    texts = [row["text"] for _, row in read_json_lines(made / "books.jsonl") if isinstance(row, dict)]
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     encoder = Encoder(tokenizer)
@@ -63,10 +74,9 @@ def measure(folder: Path, corpora: Path, made: Path) -> dict[str, dict[str, floa
     def tokens(text: str) -> list[int]:
         return list(encoder.text("", text).ids)
 
-    rows = (json.loads(line) for line in (made / "books.jsonl").read_text(encoding="utf-8").splitlines())
-    grams = FiveGrams([token for row in rows for token in tokens(row["text"])], len(tokenizer))
+    grams = FiveGrams([token for text in texts for token in tokens(text)], len(tokenizer))
     found = {}
-    for author, books in unseen_books(corpora).items():
+    for author, books in unseen.items():
         size = sum(len(text.encode()) for text in books)
         found[author] = {
             "bytes": size,
@@ -81,5 +91,10 @@ if __name__ == "__main__":
     if len(sys.argv) != 4:
         sys.stderr.write("usage: python -m recipes.base.measure MODEL CORPORA build/base\n")
         sys.exit(2)
-    json.dump(measure(*map(Path, sys.argv[1:])), sys.stdout, indent=1, ensure_ascii=False)
+    try:
+        figures = measure(*map(Path, sys.argv[1:]))
+    except UserError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(error.exit_code)
+    json.dump(figures, sys.stdout, indent=1, ensure_ascii=False)
     sys.stdout.write("\n")
