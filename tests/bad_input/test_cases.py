@@ -36,7 +36,7 @@ def project(case: Case, tmp_path: Path, tiny_model: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.timeout(10, func_only=True)
+@pytest.mark.timeout(60, func_only=True)
 @pytest.mark.parametrize("case", parameters())
 def test_a_bad_file_ends_as_the_manifest_says(case: Case, project: Path) -> None:
     before = listing(project)

