@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from recipes.base.dialogue import pieces_of, speaker_of, speech_of, talks
 from recipes.base.five_grams import FiveGrams
-from recipes.base.measure import measure
-from recipes.base.texts import author_and_title, prepare
+from recipes.base.measure import beginning, measure
+from recipes.base.texts import author_and_title, in_turns, prepare, turns_of
 
 from eterna.errors import UserError
 
@@ -155,8 +155,38 @@ def test_conversations_are_chats_that_end_with_an_answer(corpora: Path, tmp_path
 def test_books_go_on_in_the_chat_template(corpora: Path, tmp_path: Path) -> None:
     prepare(corpora, tmp_path / "out")
     row = next(row for row in read(tmp_path / "out/going_on.jsonl") if row["group"] == "Kipling_Kim_1901")
-    assert [message["role"] for message in row["messages"]] == ["system", "user", "assistant"]
+    roles = [message["role"] for message in row["messages"]]
+    assert roles == ["system", *["user", "assistant"] * (len(roles) // 2)]
     assert row["messages"][0]["content"] == "You are the open book and go on. Kipling, Kim."
+
+
+def test_a_book_in_turns_keeps_every_sentence_once_and_in_order() -> None:
+    sentences = [f"Sentence {number} has {number % 9 + 4} words" + " more" * (number % 9) + "." for number in range(90)]
+    scene = "\n\n".join(" ".join(sentences[at : at + 5]) for at in range(0, 90, 5))
+    pieces = turns_of(scene)
+    assert " ".join(" ".join(pieces).split()) == " ".join(sentences)
+    assert all(12 <= len(piece.split()) <= 70 for piece in pieces)
+    chats = list(in_turns(scene, "You are the open book and go on."))
+    assert len(chats) > 1
+    for chat in chats:
+        assert [one["role"] for one in chat[1:]] == ["user", "assistant"] * (len(chat) // 2)
+    told = [one["content"] for chat in chats for one in chat[1:]]
+    assert told == pieces[: len(told)]
+    assert len(pieces) - len(told) <= 1
+
+
+def test_a_short_paragraph_goes_with_the_next_and_a_long_one_is_parted_between_sentences() -> None:
+    long = " ".join(["A sentence of these six words."] * 20)
+    assert turns_of(f"'Well?'\n\n{long}") == [
+        "'Well?'\n\n" + " ".join(["A sentence of these six words."] * 11),
+        " ".join(["A sentence of these six words."] * 9),
+    ]
+
+
+def test_only_the_beginning_of_a_book_is_measured() -> None:
+    assert beginning("One  two\n\nthree four", 3) == "One  two\n\nthree"
+    assert beginning("One", 3) == "One"
+    assert beginning("", 3) == ""
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ Written into build/base:
 
     books.jsonl          {"id", "group", "voice", "language", "text"}      a scene a line
     conversations.jsonl  {"id", "group", "voice", "language", "messages"}  two people, or a scene of a play
-    going_on.jsonl       the same: a book's paragraph, and the next as the answer
+    going_on.jsonl       the same: a book in turns, a few sentences and the next few as the answer
     unseen.jsonl         as books.jsonl: a scene of each book by the authors that are kept out, to watch the training
 """
 
@@ -19,15 +19,15 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from itertools import groupby
+from itertools import cycle, groupby
 from pathlib import Path
 from typing import Any
 
 from recipes.base.dialogue import Talk, talks
-from recipes.novels import continuations
 
 from eterna.data.books import Book, read_book
 from eterna.errors import UserError
+from eterna.evaluation.sentences import sentences_of
 from eterna.files import write_whole
 
 NOVELS = ("english_novels", "english_public_domain", "spanish_novels", "quijote_es")
@@ -37,7 +37,7 @@ UNSEEN_SPANISH = "novelas_es_eltec"
 LONGEST_CONVERSATION = 3000  # signs, so that it fits a window of 1,024 tokens; what follows is left off
 AROUND = 30  # signs that a turn's name and marks count for
 LONGEST_UNSEEN = 3000  # words of each unseen book
-GOING_ON = 40  # pairs a book
+SHORTEST_TURN, LONGEST_TURN = 12, 70  # words, of a book in turns
 
 Row = dict[str, Any]
 
@@ -84,25 +84,55 @@ def ended(messages: list[dict[str, str]]) -> list[dict[str, str]]:
     return messages
 
 
+def turns_of(scene: str) -> list[str]:
+    """A scene in pieces of whole sentences; a paragraph ends a piece that is not too short."""
+    pieces: list[str] = []
+    words = LONGEST_TURN
+    for paragraph in scene.split("\n\n"):
+        between = "\n\n"
+        if words >= SHORTEST_TURN:
+            words = LONGEST_TURN  # the next sentence begins a piece
+        for sentence in sentences_of(paragraph):
+            size = len(sentence.split())
+            if words + size > LONGEST_TURN:
+                pieces.append(sentence)
+                words = size
+            else:
+                pieces[-1] += between + sentence
+                words += size
+            between = " "
+    return pieces
+
+
+def in_turns(scene: str, persona: str) -> Iterator[list[dict[str, str]]]:
+    """The scene as chats: a piece, and the next as the answer, as many as fit."""
+    pieces = turns_of(scene)
+    while pieces:
+        messages = [{"role": "system", "content": persona}]
+        roles = cycle(("user", "assistant"))
+        messages += [{"role": role, "content": piece} for role, piece in zip(roles, pieces, strict=False)]
+        messages = ended(messages)
+        pieces = pieces[max(2, len(messages) - 1) :]
+        if messages:
+            yield messages
+
+
 def book_rows(book: Book) -> tuple[list[Row], list[Row], list[Row]]:
-    """(scenes, conversations, paragraph pairs) of a book."""
+    """(scenes, conversations, the book in turns)."""
     name = book.path.stem
     author, title = author_and_title(name)
     persona = "You are the open book and go on. " + (f"{author}, {title}." if author else f"{title}.")
     shared = {"group": name, "voice": name, "language": book.language}
-    scenes, spoken, pairs = [], [], []
+    scenes, spoken, turns = [], [], []
     for scene in book.scenes:
         scenes.append({"id": f"{name}:{scene.name}", **shared, "text": scene.text})
         for number, talk in enumerate(talks(scene.text.split("\n\n"), book.language), start=1):
             messages = conversation(talk, name)
             if messages:
                 spoken.append({"id": f"{name}:{scene.name}-{number}", **shared, "messages": messages})
-        for number, (first, second) in enumerate(continuations(scene.text), start=1):
-            turns = [("system", persona), ("user", first), ("assistant", second)]
-            messages = [{"role": role, "content": content} for role, content in turns]
-            pairs.append({"id": f"{name}:{scene.name}+{number}", **shared, "messages": messages})
-    step = max(1, len(pairs) // GOING_ON)
-    return scenes, spoken, pairs[::step][:GOING_ON]
+        for number, messages in enumerate(in_turns(scene.text, persona), start=1):
+            turns.append({"id": f"{name}:{scene.name}+{number}", **shared, "messages": messages})
+    return scenes, spoken, turns
 
 
 def play_rows(file: Path) -> Iterator[Row]:
