@@ -85,12 +85,12 @@ def test_how_many_rows_there_is_room_for(kind: str) -> None:
 
 @pytest.mark.parametrize("leave", [1, 1000], ids=["rarely", "at once"])
 @pytest.mark.parametrize("worth", [0.0, 1e9], ids=["unshared", "shared"])
-@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize("drawn", [{}, {"temperature": 1.0}, {"frequency_penalty": 0.5, "presence_penalty": 0.5}])
 def test_a_reply_does_not_depend_on_what_else_is_asked(
-    leave: int, worth: float, temperature: float, monkeypatch: pytest.MonkeyPatch
+    leave: int, worth: float, drawn: dict[str, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, stop = make("llama"), list(range(2, 80, 9))
-    section = GenerationSection(max_new_tokens=24, temperature=temperature, top_p=0.9)
+    section = GenerationSection(max_new_tokens=24, top_p=0.9, **drawn)
     expected = [decode(model, [prompt], section, stop, [seed])[0] for seed, prompt in enumerate(prompts())]
     monkeypatch.setattr(under_test, "LEAVE", leave)
     monkeypatch.setattr(under_test, "WORTH", worth)
@@ -143,6 +143,28 @@ def test_a_draw_is_from_the_likeliest_tokens_and_as_often_as_they_are_likely() -
     assert (drawn[[0, 2]] == 0).all()
     sure = Choice(GenerationSection(temperature=1.0, top_p=1e-9), [0])
     assert sure(logits, [0]).item() == 1
+
+
+@pytest.mark.parametrize(
+    ("penalty", "expected"),
+    [({}, [0, 0, 0, 0]), ({"frequency_penalty": 0.375}, [0, 1, 0, 2]), ({"presence_penalty": 0.625}, [0, 1, 2, 0])],
+)
+def test_a_penalty_is_for_what_the_reply_has_each_time_or_once(penalty: dict[str, float], expected: list[int]) -> None:
+    logits = torch.tensor([[1.0, 0.75, 0.5, -1.0]])
+    choice = Choice(GenerationSection(**penalty), [0, 1])
+    assert [choice(logits, [1]).item() for _ in range(4)] == expected
+    assert choice(logits, [0]).item() == 0, "what another row has is not its own"
+
+
+def test_what_the_prompt_says_is_not_penalized() -> None:
+    model, prompt = make("llama"), [5, 6, 7, 5, 6, 7]
+    first = decode(model, [prompt], GenerationSection(max_new_tokens=1), [2], [0])
+    hard = GenerationSection(max_new_tokens=8, presence_penalty=2.0, frequency_penalty=2.0)
+    asked = [*prompt, *first[0], first[0][0]]
+    assert (
+        decode(model, [asked], hard, [2], [0])[0][:1]
+        == decode(model, [asked], GenerationSection(max_new_tokens=1), [2], [0])[0]
+    )
 
 
 @pytest.mark.filterwarnings("ignore:.*tie_word_embeddings.*")

@@ -271,6 +271,10 @@ class GenerationSection(Section):
     """0 is greedy: the same reply each time."""
     top_p: float = Field(1.0, gt=0, le=1)
     """Nucleus sampling, with a temperature above 0."""
+    frequency_penalty: float = Field(0.0, ge=-2, le=2)
+    """Taken off a token's logit for each time that the reply has it already; against replies that go in circles."""
+    presence_penalty: float = Field(0.0, ge=-2, le=2)
+    """Taken off once, of each token that the reply has already."""
     seed: int = Field(0, ge=0, lt=2**32)
     """Seed of sampling."""
 

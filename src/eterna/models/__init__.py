@@ -1,7 +1,7 @@
 """Load, adapt, generate with and save a causal language model."""
 
 from eterna.models.adapting import adapters_merged, add_lora, keeps_base, trainable_share
-from eterna.models.generating import Generated, generate, generate_all, sampling_of
+from eterna.models.generating import Generated, generate, generate_all
 from eterna.models.loading import (
     Precision,
     choose_precision,
@@ -41,7 +41,6 @@ __all__ = [
     "make_base_absolute",
     "quantized_layers",
     "repair_tokenizer",
-    "sampling_of",
     "save_finished",
     "set_stop_tokens",
     "tokenizer_digest",

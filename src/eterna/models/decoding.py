@@ -144,14 +144,29 @@ class Choice:
     """The next token of each row: the likeliest, or drawn by the row's own generator (nucleus sampling, top-p).
 
     Holtzman et al. 2020 (arXiv:1904.09751): from the likeliest tokens that together reach a probability of top_p.
+    The penalties are those of OpenAI's API and of vLLM: a token's logit falls by `frequency_penalty` for each time that
+    the reply has it, and by `presence_penalty` once it has it; what the prompt says does not count.
     """
 
     def __init__(self, generation: GenerationSection, seeds: Sequence[int]) -> None:
         self.temperature, self.top_p = generation.temperature, generation.top_p
+        self.frequency, self.presence = generation.frequency_penalty, generation.presence_penalty
         self.draws = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self.said: Tensor | None = None  # (rows, vocabulary), how often; None as long as no penalty asks
 
     def __call__(self, logits: Tensor, rows: Sequence[int]) -> Tensor:
         """Token ids (rows,) by logits (rows, vocabulary); `rows` are their numbers from the beginning."""
+        if not (self.frequency or self.presence):
+            return self._draw(logits, rows)
+        if self.said is None:
+            self.said = torch.zeros((len(self.draws), logits.shape[-1]), device=logits.device)
+        index = torch.tensor(list(rows), device=logits.device)
+        said = self.said[index]
+        tokens = self._draw(logits - self.frequency * said - self.presence * (said > 0), rows)
+        self.said[index, tokens] += 1
+        return tokens
+
+    def _draw(self, logits: Tensor, rows: Sequence[int]) -> Tensor:
         if self.temperature == 0:
             return logits.argmax(-1)
         likely, tokens = torch.softmax(logits / self.temperature, -1).sort(descending=True, stable=True)

@@ -29,13 +29,6 @@ class Generated:
     """Whether it ended by itself, not by the length limit."""
 
 
-def sampling_of(generation: GenerationSection) -> dict[str, Any]:
-    """The keyword arguments of transformers' `generate` that the generation section stands for."""
-    if generation.temperature == 0:
-        return {"do_sample": False}
-    return {"do_sample": True, "temperature": generation.temperature, "top_p": generation.top_p, "top_k": 0}
-
-
 def generate(
     model: Any,
     tokenizer: Any,

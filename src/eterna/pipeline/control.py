@@ -119,5 +119,5 @@ def against(scores: Sequence[Score]) -> list[Score]:
 
 
 def _digest(item: Item, generation: GenerationSection) -> str:
-    asked = repr((item.messages, item.reference, sorted(generation.model_dump().items())))
+    asked = repr((item.messages, item.reference, sorted(generation.model_dump(exclude_defaults=True).items())))
     return sha256(asked.encode("utf-8", "surrogatepass")).hexdigest()[:12]

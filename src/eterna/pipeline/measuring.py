@@ -256,11 +256,13 @@ class Measurer:
 
     def _reply_signature(self, held: str, items: Sequence[Item]) -> str:
         generation = self.config.generation
+        penalties = (("freq", generation.frequency_penalty), ("pres", generation.presence_penalty))
+        less = "".join(f"{name}{value:g}," for name, value in penalties if value)
         asked = repr([(item.id, item.messages, item.reference) for item in items])
         which = f"{len(items)},{sha256(asked.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
         return (
             f"gen:max{generation.max_new_tokens},t{generation.temperature:g},p{generation.top_p:g},"
-            f"seed{generation.seed}|items:{which}|held:{held}|{self._data_signature()}|{_versions()}"
+            f"{less}seed{generation.seed}|items:{which}|held:{held}|{self._data_signature()}|{_versions()}"
         )
 
     def _windows(self) -> str:
