@@ -107,20 +107,22 @@ def test_names_do_not_give_a_voice_away(held_out: Any) -> None:
 
 
 def test_a_metric_without_what_it_needs_says_so(held_out: Any) -> None:
-    from eterna.evaluation import Background, score_replies
+    from eterna.evaluation import Answers, Background, score_replies
 
-    replies = held_out.references[:6]
-    scores = score_replies(["style", "insightfulness"], held_out.items[:6], replies, replies, Background(), "test")
+    metrics, items = ["style", "insightfulness"], held_out.items[:6]
+    said = Answers.of(held_out.references[:6], metrics, items, Background())
+    scores = score_replies(metrics, items, said, said, Background(), "test")
     whole = [score for score in scores if not score.part]
     assert {score.metric for score in whole} == {"style", "insightfulness_proxy"}
     assert all(score.value is None and score.reason for score in whole)
 
 
 def test_scores_come_with_slices_by_context_and_voice(held_out: Any) -> None:
-    from eterna.evaluation import score_replies
+    from eterna.evaluation import Answers, score_replies
 
-    texts = held_out.references
-    scores = score_replies(["relevancy", "style"], held_out.items, texts, texts, held_out.background, "test")
+    metrics, items = ["relevancy", "style"], held_out.items
+    said = Answers.of(held_out.references, metrics, items, held_out.background)
+    scores = score_replies(metrics, items, said, said, held_out.background, "test")
     parts = {(score.metric, score.part) for score in scores}
     wanted = {("relevancy", "context: conversation"), ("relevancy", "context: place"), ("style", "pooled")}
     assert wanted | {("style", "voice: archivera"), ("relevancy", "voice: farolero")} <= parts

@@ -14,10 +14,11 @@ from eterna.evaluation.ratings import Agreement, agreement, rating_scores
 from eterna.evaluation.replies import answer_items, sample_rows
 from eterna.evaluation.rouge import rouge_of, score_rouge
 from eterna.evaluation.sentences import language_of
-from eterna.evaluation.suite import needs_replies, reply_figures, reply_values, score_replies, unanswered_scores
+from eterna.evaluation.suite import Answers, needs_replies, reply_figures, score_replies, unanswered_scores
 
 __all__ = [
     "Agreement",
+    "Answers",
     "Background",
     "Breach",
     "Composite",
@@ -41,7 +42,6 @@ __all__ = [
     "rating_scores",
     "read_ratings",
     "reply_figures",
-    "reply_values",
     "rouge_of",
     "sample_rows",
     "score_bleu",

@@ -12,7 +12,7 @@ from eterna.evaluation.sentences import language_of
 from eterna.world import Revelacion
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # known by which it is: what was reckoned from one is kept
 class Background:
     """Texts that were trained on, and the insights of the world."""
 

@@ -5,6 +5,7 @@ A single item has no interval: drawn again it is itself, so its interval would h
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -17,12 +18,17 @@ SIGNATURE = f"ci:bootstrap{DRAWS},by-group,seed{SEED}"
 
 
 def multiplicities(groups: Sequence[str]) -> Any:
-    """How often each item is drawn in each resample: (DRAWS, items), float64.
+    """How often each item is drawn in each resample: (DRAWS, items), float64, not to be written to.
 
     groups: what each item belongs to. Items of one group are drawn together; with a single group, items are drawn
     alone. The draws are a function of the groups alone, so that figures of two systems on the same items are paired.
     Source: Efron & Tibshirani, An Introduction to the Bootstrap, 1993, ch. 8 and 13.
     """
+    return _multiplicities(tuple(groups))
+
+
+@functools.lru_cache(maxsize=16)  # every figure on the same items is drawn alike
+def _multiplicities(groups: tuple[str, ...]) -> Any:
     import numpy
 
     names = list(dict.fromkeys(groups))
@@ -31,7 +37,9 @@ def multiplicities(groups: Sequence[str]) -> Any:
     picks = numpy.random.default_rng(SEED).integers(0, count, size=(DRAWS, count))
     drawn = numpy.zeros((DRAWS, count))
     numpy.add.at(drawn, (numpy.arange(DRAWS)[:, None], picks), 1.0)
-    return drawn[:, cluster]
+    each = drawn[:, cluster]
+    each.setflags(write=False)
+    return each
 
 
 def bootstrap_ratio(

@@ -19,6 +19,7 @@ Known weakness: one short reply says little about a style; judge many. Topic wor
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -95,6 +96,7 @@ class StyleSpace:
         return float(self.values(self.counts(text)[None], voice)[0])
 
 
+@functools.lru_cache(maxsize=1)
 def style_spaces(background: Background) -> dict[str, StyleSpace]:
     """A space for each language in which at least two voices have enough training text."""
     by_language: dict[str, dict[str, Sequence[str]]] = {}
@@ -135,10 +137,10 @@ def pooled_style_scores(
         by_pool, people = [], []
         for language, voice in pools:
             space = spaces[language]
-            weights = rows * numpy.array([keys[place] == (language, voice) for place in judged])
-            counts = weights @ numpy.stack(
-                [space.counts(replies[place]) for place in judged]
-            )  # (1 + DRAWS, features + 1)
+            places = [number for number, place in enumerate(judged) if keys[place] == (language, voice)]
+            weights = rows[:, places]
+            said = numpy.stack([space.counts(replies[judged[number]]) for number in places])
+            counts = weights @ said  # (1 + DRAWS, features + 1)
             drawn_out = weights.sum(axis=1) == 0  # a draw may leave a pool out
             found = numpy.nan_to_num(space.values(counts, voice))  # 0 without a word
             by_pool.append(numpy.where(drawn_out, numpy.nan, found))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from eterna.data import Item
 from eterna.evaluation.background import Background
@@ -37,6 +38,20 @@ MISSING = {
     "style": "needs two voices with training text in the language of the replies",
     "insightfulness": "no held-out item serves a revelación, or the training data has no ordinary talk beside",
 }
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What one system replied to the items, and what each metric says of it."""
+
+    texts: Sequence[str]
+    values: dict[str, dict[str, list[float | None]]]
+    """metric -> part -> value per item."""
+
+    @classmethod
+    def of(cls, texts: Sequence[str], metrics: Sequence[str], items: Sequence[Item], background: Background) -> Answers:
+        """Scored once, for every table that they stand in."""
+        return cls(texts, reply_values(metrics, items, texts, background))
 
 
 def needs_replies(metrics: Sequence[str]) -> bool:
@@ -78,23 +93,22 @@ def reply_figures(
 def score_replies(
     metrics: Sequence[str],
     items: Sequence[Item],
-    base: Sequence[str],
-    tuned: Sequence[str],
+    base: Answers,
+    tuned: Answers,
     background: Background,
     signature: str,
 ) -> list[Score]:
     """Base against tuned for every metric on replies, with a slice per context, voice, place, book and language."""
+    texts = base.texts, tuned.texts
     groups = [item.group for item in items]
     references = [item.reference for item in items]
     scores: list[Score] = []
     if "bleu" in metrics:
-        scores += score_bleu(base, tuned, references, groups, signature)
+        scores += score_bleu(*texts, references, groups, signature)
     if "rouge" in metrics:
-        scores += score_rouge(base, tuned, references, groups, signature)
-    custom = [name for name in metrics if name in TEXT_METRICS]
-    before = reply_values(custom, items, base, background)
-    after = reply_values(custom, items, tuned, background)
-    for name in custom:
+        scores += score_rouge(*texts, references, groups, signature)
+    before, after = base.values, tuned.values
+    for name in (name for name in metrics if name in TEXT_METRICS):
         written = WRITTEN.get(name, name)
         made = _signature(name, signature, background)
         for part, values in before[name].items():
@@ -103,7 +117,7 @@ def score_replies(
                 continue
             scores += mean_scores(written, values, after[name][part], groups, "higher", made, part)
         if name == "style":
-            scores += pooled_style_scores(base, tuned, items, background, made)
+            scores += pooled_style_scores(*texts, items, background, made)
         scores += _by_slice(written, before[name][""], after[name][""], items, made)
     return scores
 

@@ -11,6 +11,7 @@ from typing import Any
 from eterna.config import RunConfig
 from eterna.data import Encoder, Item, PreparedData, ReadSource
 from eterna.evaluation import (
+    Answers,
     Background,
     Breach,
     ItemLoss,
@@ -23,7 +24,6 @@ from eterna.evaluation import (
     perplexity_scores,
     rating_scores,
     reply_figures,
-    reply_values,
     sample_rows,
     score_health,
     score_items,
@@ -150,7 +150,8 @@ class Measurer:
     def compare(self, base: Measured, tuned: Measured, held: str) -> Compared:
         """Scores with intervals, broken rules of the canon, and both replies of every item."""
         items, generation = self.answered(), self.config.generation
-        scores = self._scores(base, tuned, items, held)
+        before, after = self._answers(base, items), self._answers(tuned, items)
+        scores = self._scores((base, before), (tuned, after), items, held)
         vocabulary = f"tokenizer:{tokenizer_digest(self.tokenizer)}"
         scores += [
             replace(score, metric="general_perplexity")
@@ -160,7 +161,8 @@ class Measurer:
         if control := self.yardsticks.control:
             beside = Measured(control.losses_on(self.data.eval), [], control.replies_on(items, generation))
             signed_by = f"{held}|control:{control.sha256[:12]}"
-            scores += against(self._scores(beside, tuned, items, signed_by))
+            pair = (beside, self._answers(beside, items)), (tuned, after)
+            scores += against(self._scores(*pair, items, signed_by))
         ratings = self.yardsticks.ratings
         scores += rating_scores(ratings, self.yardsticks.ratings_sha256) if ratings else []
         agreements = []
@@ -173,15 +175,22 @@ class Measurer:
         return Compared(
             scores,
             breaches,
-            self._rows(items, base, tuned),
+            self._rows(items, before, after),
             measured,
             agreements,
             untested,
             control.origin if control else None,
         )
 
-    def _scores(self, first: Measured, second: Measured, items: Sequence[Item], held: str) -> list[Score]:
+    def _answers(self, measured: Measured, items: Sequence[Item]) -> Answers:
+        texts = [reply.text for reply in measured.replies]
+        return Answers.of(texts, self.config.evaluation.metrics, items, self.background)
+
+    def _scores(
+        self, base: tuple[Measured, Answers], tuned: tuple[Measured, Answers], items: Sequence[Item], held: str
+    ) -> list[Score]:
         """Perplexity, metrics on replies and text health of two models, the first one as `base`."""
+        (first, said_first), (second, said_second) = base, tuned
         metrics, vocabulary = self.config.evaluation.metrics, f"tokenizer:{tokenizer_digest(self.tokenizer)}"
         scores = []
         if "perplexity" in metrics:
@@ -189,10 +198,10 @@ class Measurer:
         made = self._reply_signature(held, items)
         if not items:
             return scores + unanswered_scores(metrics, made)
-        texts = [reply.text for reply in first.replies], [reply.text for reply in second.replies]
-        scores += score_replies(metrics, items, *texts, self.background, made)
+        scores += score_replies(metrics, items, said_first, said_second, self.background, made)
         return scores + score_health(
-            *texts,
+            said_first.texts,
+            said_second.texts,
             [item.reference for item in items],
             [item.group for item in items],
             [reply.stopped for reply in first.replies],
@@ -215,12 +224,7 @@ class Measurer:
         told += [(item.id, reply.text, ()) for item, reply in zip(self.temptations(), tuned.tempted, strict=False)]
         return find_breaches(self.yardsticks.canon, self.background.revelaciones, told)
 
-    def _rows(self, items: Sequence[Item], base: Measured, tuned: Measured) -> list[dict[str, Any]]:
-        metrics = self.config.evaluation.metrics
-        values = [
-            reply_values(metrics, items, [reply.text for reply in replies], self.background)
-            for replies in (base.replies, tuned.replies)
-        ]
+    def _rows(self, items: Sequence[Item], base: Answers, tuned: Answers) -> list[dict[str, Any]]:
         return [
             {
                 "item": item.id,
@@ -228,11 +232,11 @@ class Measurer:
                 "voice": item.scene.voice,
                 "messages": list(item.messages),
                 "reference": item.reference,
-                "base": base.replies[place].text,
-                "tuned": tuned.replies[place].text,
+                "base": base.texts[place],
+                "tuned": tuned.texts[place],
                 "scores": {
-                    metric: {"base": values[0][metric][""][place], "tuned": values[1][metric][""][place]}
-                    for metric in values[0]
+                    metric: {"base": parts[""][place], "tuned": tuned.values[metric][""][place]}
+                    for metric, parts in base.values.items()
                 },
             }
             for place, item in enumerate(items)
