@@ -1,6 +1,6 @@
 """Put a finished base model into the package, in bfloat16.
 
-    python recipes/base/ship.py runs/base-more/final
+python recipes/base/ship.py runs/base-more/final
 """
 
 from __future__ import annotations

@@ -31,14 +31,16 @@ def score_insightfulness(
 ) -> dict[str, list[float | None]]:
     """Values per item; None where the item serves no revelación."""
     values: list[float | None] = []
-    look_up(reply for reply, item in zip(replies, items, strict=True) if item.scene.serves)
+    insights = {name: one.statement for name, one in background.revelaciones.items()}
+    served = [(reply, item.scene.serves) for reply, item in zip(replies, items, strict=True) if item.scene.serves]
+    look_up(text for reply, names in served for text in (reply, *(insights.get(name, reply) for name in names)))
     for reply, item in zip(replies, items, strict=True):
         language = item_language(item)
         idle = background.idle.get(language, ())
         found = [
-            _value(reply, background.revelaciones[name].statement, idle, language)
+            _value(reply, insights[name], idle, language)
             for name in item.scene.serves
-            if name in background.revelaciones and len(idle) >= FEWEST_IDLE
+            if name in insights and len(idle) >= FEWEST_IDLE
         ]
         values.append(max(found) if found else None)
     return {"": values}

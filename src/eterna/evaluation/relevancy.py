@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 from eterna.data import Item
 from eterna.evaluation.background import Background, item_language
-from eterna.evaluation.sentences import ranked_likeness
+from eterna.evaluation.sentences import look_up, ranked_likeness
 
 MAX_DISTRACTORS = 50
 CONTEXTS = ("conversation", "place", "book", "persona")
@@ -63,6 +63,7 @@ def _score_kind(
         owners = [{items[place].group for place, lines in contexts.items() if lines == one} for one in distinct]
         flat = [line for lines in distinct for line in lines]
         texts = [replies[place] for place in contexts]
+        look_up([*texts, *flat])
         alike = ranked_likeness(texts, flat, language)  # (replies, lines)
         starts = [sum(len(lines) for lines in distinct[:number]) for number in range(len(distinct))]
         for row, (place, lines) in enumerate(contexts.items()):
