@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,29 @@ def trained_runs(example: Encoded) -> list[list[int]]:
         if weight:
             runs[-1].append(example.ids[index])
     return runs
+
+
+def test_a_prompt_without_what_it_says(tiny_tokenizer: Any) -> None:
+    """The opening of an answer, with the beginning of a text where there is one; of plain text, its last token."""
+    encoder = Encoder(tiny_tokenizer)
+    assert tiny_tokenizer.decode(encoder.blank(encoder.prompt(CHAT[:2]))) == "<|im_start|>assistant\n"
+    text = tiny_tokenizer("The stair goes on")["input_ids"]
+    assert encoder.blank(text) == text[-1:]
+    plain = copy.deepcopy(tiny_tokenizer)
+    plain.chat_template = None
+    assert Encoder(plain).blank(text) == text[-1:]
+
+
+def test_a_template_that_opens_answers_with_nothing_leaves_the_last_token(mistral: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(mistral)
+    tokenizer.chat_template = (
+        "{{ bos_token }}{% for m in messages %}{{ '[INST] ' + m.content + '[/INST]' if m.role == 'user' else ' ' +"
+        " m.content + eos_token }}{% endfor %}"
+    )
+    encoder = Encoder(tokenizer)
+    prompt = encoder.prompt(CHAT[1:2])
+    assert encoder.tokenizer.convert_ids_to_tokens(encoder.blank(prompt)) == ["<s>", "]"]  # of [/INST]
+    assert encoder.blank(prompt[:1]) == prompt[:1]
 
 
 def test_only_the_answers_are_trained(tiny_tokenizer: Any) -> None:

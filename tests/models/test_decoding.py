@@ -69,6 +69,33 @@ def test_greedy_tokens_are_transformers_own(kind: str, read: int, monkeypatch: p
     assert found == expected
 
 
+@pytest.mark.parametrize("blank", [None, [7, 3, 9]], ids=["last token", "given"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_guided_tokens_are_transformers_own(kind: str, blank: list[int] | None) -> None:
+    model, stop = make(kind), [2]
+    settings = GenerationConfig(max_new_tokens=16, do_sample=False, pad_token_id=0, eos_token_id=stop, guidance_scale=2)
+    expected = []
+    for prompt in prompts():
+        ids = torch.tensor([prompt])
+        away = {"negative_prompt_ids": torch.tensor([blank])} if blank else {}
+        with torch.no_grad():
+            found = model.generate(
+                input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=settings, **away,
+                use_cache=kind != "mamba",
+            )  # fmt: skip
+        expected.append(found[0, len(prompt) :].tolist())
+    section = GenerationSection(max_new_tokens=16, guidance_scale=2.0)
+    given = [blank] * 9 if blank else None
+    assert decode(model, prompts(), section, stop, [0] * 9, None, given) == expected
+    if kind == "llama":
+        assert decode(model, prompts(), GenerationSection(max_new_tokens=16), stop, [0] * 9) != expected
+
+
+def test_a_guided_reply_is_kept_twice_in_memory() -> None:
+    assert generating.held_tokens(GenerationSection(max_new_tokens=16)) == 16
+    assert generating.held_tokens(GenerationSection(max_new_tokens=16, guidance_scale=1.5)) == 32
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_how_many_rows_there_is_room_for(kind: str) -> None:
     model = make(kind)
@@ -85,7 +112,10 @@ def test_how_many_rows_there_is_room_for(kind: str) -> None:
 
 @pytest.mark.parametrize("leave", [1, 1000], ids=["rarely", "at once"])
 @pytest.mark.parametrize("worth", [0.0, 1e9], ids=["unshared", "shared"])
-@pytest.mark.parametrize("drawn", [{}, {"temperature": 1.0}, {"frequency_penalty": 0.5, "presence_penalty": 0.5}])
+@pytest.mark.parametrize(
+    "drawn",
+    [{}, {"temperature": 1.0}, {"frequency_penalty": 0.5, "presence_penalty": 0.5}, {"guidance_scale": 2.0}],
+)
 def test_a_reply_does_not_depend_on_what_else_is_asked(
     leave: int, worth: float, drawn: dict[str, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:

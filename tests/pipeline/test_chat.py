@@ -41,6 +41,18 @@ def test_a_message_that_cannot_be_answered_leaves_the_conversation_as_it_was(
     assert len(conversation.turns) == 4
 
 
+def test_a_guided_reply_is_led_away_from_one_without_its_prompt(conversation: Conversation) -> None:
+    asked: list[int] = []
+    conversation.config.generation.guidance_scale = 3.0
+    conversation.model.register_forward_pre_hook(
+        lambda _, args, given: asked.append(given["input_ids"].shape[1]), with_kwargs=True
+    )
+    conversation.reply("Who keeps the lamps?")
+    opening = len(conversation.encoder.blank(conversation.prompt(conversation.turns[:1])[0]))
+    assert asked[1] == opening < asked[0]
+    assert asked[2:4] == [1, 1]
+
+
 def test_a_reply_that_breaks_off_leaves_no_half_turn(
     conversation: Conversation, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -81,6 +81,7 @@ CHANGES: dict[str, tuple[Callable[[Path, dict[str, Any], Any], object], set[str]
     ),
     "vocabulary": (lambda path, values, tokenizer: tokenizer.add_tokens(["qqqq"]), PERPLEXITY | GENERAL),
     "longest reply": (lambda path, values, tokenizer: values.update(generation={"max_new_tokens": 9}), REPLIES),
+    "guidance": (lambda path, values, tokenizer: values.update(generation={"guidance_scale": 1.5}), REPLIES),
     "number of replies": (lambda path, values, tokenizer: values["evaluation"].update(samples=3), REPLIES),
 }
 

@@ -275,6 +275,8 @@ class GenerationSection(Section):
     """Taken off a token's logit for each time that the reply has it already; against replies that go in circles."""
     presence_penalty: float = Field(0.0, ge=-2, le=2)
     """Taken off once, of each token that the reply has already."""
+    guidance_scale: float = Field(1.0, ge=1, le=20)
+    """How far a reply is led away from what would be said without its prompt (classifier-free guidance); 1 is off."""
     seed: int = Field(0, ge=0, lt=2**32)
     """Seed of sampling."""
 

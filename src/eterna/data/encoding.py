@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from eterna.data.rendering import Rendered, Span, Writer, opened
+from eterna.data.rendering import OPENING, Rendered, Span, Writer, opened
 from eterna.data.templates import FIX, TemplateError
 from eterna.errors import Problem
 from eterna.text import shown
@@ -70,6 +71,28 @@ class Encoder:
         Raises TemplateError where the template refuses it.
         """
         return self.writer.tokenize(self._rendered(messages, reply_next=True))[0]
+
+    def blank(self, prompt: Sequence[int]) -> list[int]:
+        """What is left of a prompt without what it says: the beginning of a text, and the opening of an answer.
+
+        The prompt's last token stands for the opening where the prompt does not end as a conversation does.
+        """
+        opening = self._opening or list(prompt[-1:])
+        end = opening if list(prompt[-len(opening) :]) == opening else list(prompt[-1:])
+        begin = self.tokenizer.bos_token_id
+        return ([begin] if begin is not None and prompt[0] == begin and len(prompt) > len(end) else []) + end
+
+    @cached_property
+    def _opening(self) -> list[int]:
+        """With what the chat template opens an answer; empty where it has nothing for that, or there is none."""
+        if not self.tokenizer.chat_template:
+            return []
+        said: list[Message] = [{"role": "user", "content": OPENING}]
+        before, after = (
+            self.writer.tokenize(self._rendered(said, False)),
+            self.writer.tokenize(self._rendered(said, True)),
+        )
+        return list(after[0][len(before[0]) :]) if after[0][: len(before[0])] == before[0] else []
 
     def stop_tokens(self, generation_config: Any = None) -> list[int]:
         """Ids that end a reply: the tokenizer's end of text, the generation config's, the template's own."""

@@ -13,9 +13,12 @@ from eterna.seeding import seed_for
 
 def answer_items(model: Any, tokenizer: Any, items: Sequence[Item], generation: GenerationSection) -> list[Generated]:
     """One reply per item, in the order given; each with a seed of its own, whatever else is asked."""
-    stop = Encoder(tokenizer).stop_tokens(model.generation_config)
+    encoder = Encoder(tokenizer)
+    stop = encoder.stop_tokens(model.generation_config)
     seeds = [seed_for(generation.seed, item.id) for item in items]
-    return generate_all(model, tokenizer, [item.prompt_ids for item in items], generation, stop, seeds)
+    prompts = [item.prompt_ids for item in items]
+    blanks = [encoder.blank(prompt) for prompt in prompts]
+    return generate_all(model, tokenizer, prompts, generation, stop, seeds, blanks)
 
 
 def sample_rows(items: Sequence[Item], replies: Sequence[Generated], step: int) -> list[dict[str, Any]]:

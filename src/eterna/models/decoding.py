@@ -29,11 +29,16 @@ def decode(
     stop: Sequence[int],
     seeds: Sequence[int],
     on_token: Callable[[int], None] | None = None,
+    blanks: Sequence[Sequence[int]] | None = None,
 ) -> list[list[int]]:
-    """The new tokens of each prompt, its stop token included. `on_token` gets those of a single prompt as they come."""
+    """The new tokens of each prompt, its stop token included. `on_token` gets those of a single prompt as they come.
+
+    blanks: of each prompt, what is left without what it says, for `guidance_scale`; its last token when left out.
+    """
+    blanks = blanks or [prompt[-1:] for prompt in prompts]
     if len(prompts) > 1 and not has_cache(model):  # padding might be read there as if it were text
-        each = zip(prompts, seeds, strict=True)
-        return [decode(model, [prompt], generation, stop, [seed])[0] for prompt, seed in each]
+        each = zip(prompts, seeds, blanks, strict=True)
+        return [decode(model, [prompt], generation, stop, [seed], None, [blank])[0] for prompt, seed, blank in each]
     choose = Choice(generation, seeds)
     found: list[list[int]] = [[] for _ in prompts]
     ends, active = set(stop), list(range(len(prompts)))
@@ -41,7 +46,8 @@ def decode(
     model.eval()
     try:
         with torch.no_grad():
-            rows = Rows(model, prompts)
+            scale = generation.guidance_scale
+            rows = Rows(model, prompts) if scale == 1 else GuidedRows(model, prompts, blanks, scale)
             for _ in range(generation.max_new_tokens):
                 chosen = choose(rows.logits(), active)
                 for row, token in zip(active, chosen.tolist(), strict=True):
@@ -138,6 +144,34 @@ class Rows:
         self.mask, self.position = self.mask[index], self.position[index]
         if self.cache is not None:
             self.cache.reorder_cache(index)
+
+
+class GuidedRows:
+    """Rows that are led away from what the model would say without their prompts.
+
+    Classifier-free guidance, Sanchez et al. 2023 (arXiv:2306.17806), as in transformers' `generate`: a token's log
+    probability grows by `scale - 1` times what the prompt adds to it.
+    """
+
+    def __init__(
+        self, model: Any, prompts: Sequence[Sequence[int]], blanks: Sequence[Sequence[int]], scale: float
+    ) -> None:
+        self.asked, self.blank, self.scale = Rows(model, prompts), Rows(model, blanks), scale
+
+    def logits(self) -> Tensor:
+        """Guided log probabilities (rows, vocabulary), not normalized."""
+        asked, blank = self.asked.logits().log_softmax(-1), self.blank.logits().log_softmax(-1)
+        return blank + self.scale * (asked - blank)
+
+    def add(self, tokens: Tensor) -> None:
+        """One token more for each row: tokens (rows,)."""
+        self.asked.add(tokens)
+        self.blank.add(tokens)
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Go on with these rows, in this order."""
+        self.asked.keep(rows)
+        self.blank.keep(rows)
 
 
 class Choice:

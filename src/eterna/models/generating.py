@@ -36,10 +36,12 @@ def generate(
     generation: GenerationSection,
     stop: Sequence[int],
     on_text: Callable[[str], None] | None = None,
+    blank: Sequence[int] | None = None,
 ) -> Generated:
     """Answer one prompt. `on_text` gets pieces of the reply as they come.
 
-    The model's mode and torch's random state are left as they were.
+    blank: what is left of the prompt without what it says, for `generation.guidance_scale`; its last token when left
+    out. The model's mode and torch's random state are left as they were.
     """
     import torch
 
@@ -49,7 +51,7 @@ def generate(
     if streamer:
         streamer.put(torch.tensor(list(prompt_ids)))
     put = (lambda token: streamer.put(torch.tensor([token]))) if streamer else None
-    new = decode(model, [prompt_ids], generation, stop, [generation.seed], put)[0]
+    new = decode(model, [prompt_ids], generation, stop, [generation.seed], put, [blank] if blank else None)[0]
     if streamer:
         streamer.end()
     return _reply(tokenizer, new, stop)
@@ -62,8 +64,9 @@ def generate_all(
     generation: GenerationSection,
     stop: Sequence[int],
     seeds: Sequence[int],
+    blanks: Sequence[Sequence[int]] | None = None,
 ) -> list[Generated]:
-    """Answer all prompts, each as if it were alone, with a seed of its own.
+    """Answer all prompts, each as if it were alone, with a seed of its own; blanks as in `generate`, of each.
 
     The model's mode and torch's random state are left as they were. Greedy replies are those of transformers'
     `generate`, up to its rounding.
@@ -74,12 +77,19 @@ def generate_all(
     order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]), reverse=True)
     with adapters_merged(model):
         while order:
-            most = rows_at_once(model, len(prompts[order[0]]) + generation.max_new_tokens)
+            most = rows_at_once(model, len(prompts[order[0]]) + held_tokens(generation))
             count = math.ceil(len(order) / math.ceil(len(order) / most))
             places, order = order[:count], order[count:]
-            found = decode(model, [prompts[at] for at in places], generation, stop, [seeds[at] for at in places])
+            asked, drawn = [prompts[at] for at in places], [seeds[at] for at in places]
+            bare = [blanks[at] for at in places] if blanks else None
+            found = decode(model, asked, generation, stop, drawn, None, bare)
             replies.update((at, _reply(tokenizer, new, stop)) for at, new in zip(places, found, strict=True))
     return [replies[place] for place in range(len(prompts))]
+
+
+def held_tokens(generation: GenerationSection) -> int:
+    """Tokens of a reply that are kept in memory at most: twice where it is also read without its prompt."""
+    return generation.max_new_tokens * (1 if generation.guidance_scale == 1 else 2)
 
 
 def rows_at_once(model: Any, tokens: int) -> int:

@@ -15,6 +15,7 @@ from eterna.data.openings import check_openings
 from eterna.errors import ConfigError, ModelError
 from eterna.models import Precision, choose_precision, find_model, load_tokenizer
 from eterna.models.config_files import check_tokenizer
+from eterna.models.generating import held_tokens
 from eterna.models.loading import hub_options, readable_failure
 from eterna.models.weight_files import check_weights
 from eterna.pipeline.forecast import describe_time, forecast_seconds
@@ -90,7 +91,7 @@ def make_plan(loaded: LoadedConfig) -> Plan:
     scored = min(max((len(one.ids) for one in data.eval), default=0), config.data.max_length)
     scored *= config.training.per_device_eval_batch_size
     longest = max((len(item.prompt_ids) for item in data.items), default=0)
-    answered = len(data.items), longest + config.generation.max_new_tokens
+    answered = len(data.items), longest + held_tokens(config.generation)
     size = measure_size(config, shape, arguments, precision.name, batch, scored, answered)
     steps = count_steps(config, [example.id for example in data.train], data.weights, arguments)
     if steps < 1:
