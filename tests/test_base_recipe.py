@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
+from recipes.base.asked import asked_for, question, surroundings, word_weights
 from recipes.base.dialogue import pieces_of, speaker_of, speech_of, talks
 from recipes.base.five_grams import FiveGrams
 from recipes.base.measure import beginning, measure
@@ -245,3 +247,54 @@ def test_what_cannot_be_measured_is_named(there: str, message: str, tmp_path: Pa
         )
     with pytest.raises(UserError, match=message):
         measure(tmp_path, tmp_path, tmp_path / "build")
+
+
+def test_passages_are_asked_for_by_their_rarer_words() -> None:
+    weights = {"lantern": 3.0, "ashes": 2.0, "stairs": 1.0}
+    asked = question("Abel put the lantern down in the ashes.", weights, "en", random.Random(1))
+    assert asked is not None
+    assert {"lantern", "ashes"} & set(re.findall(r"[a-z]{4,}", asked.lower()))
+    assert asked[0] == asked[0].upper()
+    assert question("Abel put it down.", weights, "en", random.Random(1)) is None
+    seen = {question("El ashes.", weights, "es", random.Random(seed)) for seed in range(40)}
+    assert seen == {"Háblame de ashes.", "¿Qué hay de ashes?", "¿Ashes?", "Sigue: ashes.", "¿Y ashes?",
+                    "Pensaba en ashes.", "¿Qué es ashes?"}  # fmt: skip
+
+
+def test_names_and_words_too_rare_or_too_common_are_not_asked_for() -> None:
+    scenes = [f"Nobody said {'lantern' if n < 10 else 'lamp'} to Abel{', alone' if n < 3 else ''}." for n in range(200)]
+    assert set(word_weights(scenes)) == {"lantern"}
+
+
+def test_surroundings_are_the_nearest_sentences_outside_the_passages() -> None:
+    weights = {"lantern": 3.0, "ashes": 2.0, "stairs": 1.0}
+    scene = ["The stairs end.", "A lantern, and ashes.", "Nothing.", "The lantern is lit.", "Ashes and a lantern lie."]
+    assert surroundings(scene, ["Ashes and a lantern lie.", "Up the stairs."], weights) == (
+        "A lantern, and ashes. The lantern is lit."
+    )
+    assert surroundings(scene, ["Nobody."], weights) == ""
+
+
+def test_a_chat_has_a_question_before_each_passage_and_fits() -> None:
+    weights = {"lantern": 3.0, "ashes": 2.0}
+    pieces = ["The lantern burns.", "Nothing to ask for.", "Warm ashes fall.", "A lantern again."]
+    chats = list(asked_for("The lantern of ashes.", pieces, "You go on.", weights, "en", random.Random(0), room=75))
+    answers = [[one["content"] for one in chat if one["role"] == "assistant"] for chat in chats]
+    assert [answer for some in answers for answer in some] == [pieces[0], pieces[2], pieces[3]]
+    assert len(answers) == 2
+    for chat in chats:
+        assert chat[0]["content"] == "You go on.\nPlace: The lantern of ashes."
+        assert sum(len(one["content"]) for one in chat[1:]) <= 75
+
+
+def test_books_kept_out_are_not_asked_for_either(corpora: Path, tmp_path: Path) -> None:
+    book = corpora / "english_novels" / "Kipling_Kim_1901.txt"
+    told = ["Abel went down with the lantern in his hand, and nobody answered.", *["It was quiet there."] * 19]
+    for file in (book, book.with_name("Haggard_She_1887.txt")):
+        chapters = (f"CHAPTER {n}.\n\n{told[n % 20]}\n\n{'It was late. ' * 60}\n\n" for n in range(1, 200))
+        file.write_text("".join(chapters), encoding="utf-8")
+    prepare(corpora, tmp_path / "out")
+    rows = read(tmp_path / "out/asked.jsonl")
+    asked = {row["group"] for row in rows}
+    assert "Kipling_Kim_1901" in asked
+    assert not asked & {row["group"] for row in read(tmp_path / "out/unseen.jsonl")}

@@ -1,6 +1,6 @@
 """Put a finished base model into the package, in bfloat16.
 
-python recipes/base/ship.py runs/base-more/final
+python recipes/base/ship.py runs/base-asked/final
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def ship(final: Path, package: Path = PACKAGE) -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
-        sys.stderr.write("usage: python recipes/base/ship.py runs/base-more/final\n")
+        sys.stderr.write("usage: python recipes/base/ship.py runs/base-asked/final\n")
         sys.exit(2)
     if not (Path(sys.argv[1]) / "config.json").is_file():
         sys.stderr.write(f"no model in {sys.argv[1]}: name the folder with its config.json\n")

@@ -9,6 +9,7 @@ Written into build/base:
     books.jsonl          {"id", "group", "voice", "language", "text"}      a scene a line
     conversations.jsonl  {"id", "group", "voice", "language", "messages"}  two people, or a scene of a play
     going_on.jsonl       the same: a book in turns, a few sentences and the next few as the answer
+    asked.jsonl          the same: a book in turns, each asked for by some of its words (asked.py)
     unseen.jsonl         as books.jsonl: a scene of each book by the authors that are kept out, to watch the training
 """
 
@@ -23,6 +24,7 @@ from itertools import cycle, groupby
 from pathlib import Path
 from typing import Any
 
+from recipes.base.asked import asked_rows
 from recipes.base.dialogue import Talk, talks
 
 from eterna.data.books import Book, read_book
@@ -37,6 +39,7 @@ UNSEEN_SPANISH = "novelas_es_eltec"
 LONGEST_CONVERSATION = 3000  # signs, so that it fits a window of 1,024 tokens; what follows is left off
 AROUND = 30  # signs that a turn's name and marks count for
 LONGEST_UNSEEN = 3000  # words of each unseen book
+LONGEST_ASKED = 2200  # signs of questions and answers, beside the system line
 SHORTEST_TURN, LONGEST_TURN = 12, 70  # words, of a book in turns
 
 Row = dict[str, Any]
@@ -117,11 +120,16 @@ def in_turns(scene: str, persona: str) -> Iterator[list[dict[str, str]]]:
             yield messages
 
 
+def persona_of(book: str) -> str:
+    """The system line of a book that goes on, by its file's name."""
+    author, title = author_and_title(book)
+    return "You are the open book and go on. " + (f"{author}, {title}." if author else f"{title}.")
+
+
 def book_rows(book: Book) -> tuple[list[Row], list[Row], list[Row]]:
     """(scenes, conversations, the book in turns)."""
     name = book.path.stem
-    author, title = author_and_title(name)
-    persona = "You are the open book and go on. " + (f"{author}, {title}." if author else f"{title}.")
+    persona = persona_of(name)
     shared = {"group": name, "voice": name, "language": book.language}
     scenes, spoken, turns = [], [], []
     for scene in book.scenes:
@@ -169,7 +177,7 @@ def unseen_row(book: Book) -> Row:
 
 
 def prepare(corpora: Path, out: Path) -> dict[str, int]:
-    """Write the four files. Returns the number of rows of each. Raises UserError for a folder that is not there."""
+    """Write the five files. Returns the number of rows of each. Raises UserError for a folder that is not there."""
     rows: dict[str, list[Row]] = {"books": [], "conversations": [], "going_on": [], "unseen": []}
     for folder in (*NOVELS, UNSEEN_SPANISH):
         files = sorted(file for file in (corpora / folder).glob("*.txt") if file.stem not in NEVER)
@@ -184,6 +192,8 @@ def prepare(corpora: Path, out: Path) -> dict[str, int]:
             for name, found in zip(("books", "conversations", "going_on"), book_rows(read_book(file)), strict=True):
                 rows[name] += found
     rows["conversations"] += play_rows(corpora / "calderon_dialogues_es" / "dialogue_turns.jsonl")
+    personas = {row["group"]: persona_of(row["group"]) for row in rows["books"]}
+    rows["asked"] = list(asked_rows(rows["books"], personas, turns_of, LONGEST_ASKED))
     for name, lines in rows.items():
         write_whole(out / f"{name}.jsonl", "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
     return {name: len(lines) for name, lines in rows.items()}
