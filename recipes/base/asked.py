@@ -11,7 +11,7 @@ import math
 import random
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from eterna.evaluation.sentences import sentences_of
@@ -94,9 +94,12 @@ def _chat(system: str, taken: Sequence[tuple[str, str]]) -> list[dict[str, str]]
 
 
 def asked_rows(
-    scenes: Sequence[Mapping[str, Any]], personas: Mapping[str, str], turns_of: Any, room: int
+    scenes: Sequence[Mapping[str, Any]],
+    persona_of: Callable[[str], str],
+    turns_of: Callable[[str], Sequence[str]],
+    room: int,
 ) -> Iterator[dict[str, Any]]:
-    """Rows of asked.jsonl from rows of books.jsonl. personas: the system line of each book, by its name."""
+    """Rows of asked.jsonl from rows of books.jsonl. persona_of: a book's system line, by its name."""
     by_language: dict[str, list[str]] = {}
     for scene in scenes:
         by_language.setdefault(scene["language"], []).append(scene["text"])
@@ -104,7 +107,7 @@ def asked_rows(
     for scene in scenes:
         language, draw = scene["language"], random.Random(scene["id"])
         shared = {key: scene[key] for key in ("group", "voice", "language")}
-        persona, known = personas[scene["group"]], weights[language]
+        persona, known = persona_of(scene["group"]), weights[language]
         chats = asked_for(scene["text"], turns_of(scene["text"]), persona, known, language, draw, room)
         for number, messages in enumerate(chats, start=1):
             yield {"id": f"{scene['id']}?{number}", **shared, "messages": messages}

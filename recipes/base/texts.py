@@ -192,8 +192,7 @@ def prepare(corpora: Path, out: Path) -> dict[str, int]:
             for name, found in zip(("books", "conversations", "going_on"), book_rows(read_book(file)), strict=True):
                 rows[name] += found
     rows["conversations"] += play_rows(corpora / "calderon_dialogues_es" / "dialogue_turns.jsonl")
-    personas = {row["group"]: persona_of(row["group"]) for row in rows["books"]}
-    rows["asked"] = list(asked_rows(rows["books"], personas, turns_of, LONGEST_ASKED))
+    rows["asked"] = list(asked_rows(rows["books"], persona_of, turns_of, LONGEST_ASKED))
     for name, lines in rows.items():
         write_whole(out / f"{name}.jsonl", "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
     return {name: len(lines) for name, lines in rows.items()}

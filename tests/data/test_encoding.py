@@ -63,6 +63,9 @@ def test_a_prompt_without_what_it_says(tiny_tokenizer: Any) -> None:
     plain = copy.deepcopy(tiny_tokenizer)
     plain.chat_template = None
     assert Encoder(plain).blank(text) == text[-1:]
+    failing = copy.deepcopy(tiny_tokenizer)
+    failing.chat_template = "{{ raise_exception('no talk') }}"
+    assert Encoder(failing).blank(text) == text[-1:]
 
 
 def test_a_template_that_opens_answers_with_nothing_leaves_the_last_token(mistral: Path) -> None:

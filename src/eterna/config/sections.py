@@ -280,6 +280,11 @@ class GenerationSection(Section):
     seed: int = Field(0, ge=0, lt=2**32)
     """Seed of sampling."""
 
+    @property
+    def guided(self) -> bool:
+        """Whether replies are led away from what would be said without their prompt."""
+        return self.guidance_scale != 1
+
 
 class MlflowSection(Section):
     """Where MLflow records go."""

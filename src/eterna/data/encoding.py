@@ -84,15 +84,15 @@ class Encoder:
 
     @cached_property
     def _opening(self) -> list[int]:
-        """With what the chat template opens an answer; empty where it has nothing for that, or there is none."""
+        """With what the chat template opens an answer; empty where it has nothing for that, fails, or there is none."""
         if not self.tokenizer.chat_template:
             return []
-        said: list[Message] = [{"role": "user", "content": OPENING}]
-        before, after = (
-            self.writer.tokenize(self._rendered(said, False)),
-            self.writer.tokenize(self._rendered(said, True)),
-        )
-        return list(after[0][len(before[0]) :]) if after[0][: len(before[0])] == before[0] else []
+        said = opened([{"role": "user", "content": OPENING}])
+        found = self.writer.write([(said, False), (said, True)])
+        if isinstance(found, Problem):
+            return []
+        before, after = (self.writer.tokenize(rendered)[0] for rendered in found)
+        return after[len(before) :] if after[: len(before)] == before else []
 
     def stop_tokens(self, generation_config: Any = None) -> list[int]:
         """Ids that end a reply: the tokenizer's end of text, the generation config's, the template's own."""

@@ -17,7 +17,7 @@ def answer_items(model: Any, tokenizer: Any, items: Sequence[Item], generation: 
     stop = encoder.stop_tokens(model.generation_config)
     seeds = [seed_for(generation.seed, item.id) for item in items]
     prompts = [item.prompt_ids for item in items]
-    blanks = [encoder.blank(prompt) for prompt in prompts]
+    blanks = [encoder.blank(prompt) for prompt in prompts] if generation.guided else None
     return generate_all(model, tokenizer, prompts, generation, stop, seeds, blanks)
 
 

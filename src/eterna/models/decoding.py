@@ -46,8 +46,8 @@ def decode(
     model.eval()
     try:
         with torch.no_grad():
-            scale = generation.guidance_scale
-            rows = Rows(model, prompts) if scale == 1 else GuidedRows(model, prompts, blanks, scale)
+            guided = generation.guided
+            rows = GuidedRows(model, prompts, blanks, generation.guidance_scale) if guided else Rows(model, prompts)
             for _ in range(generation.max_new_tokens):
                 chosen = choose(rows.logits(), active)
                 for row, token in zip(active, chosen.tolist(), strict=True):

@@ -89,7 +89,7 @@ def generate_all(
 
 def held_tokens(generation: GenerationSection) -> int:
     """Tokens of a reply that are kept in memory at most: twice where it is also read without its prompt."""
-    return generation.max_new_tokens * (1 if generation.guidance_scale == 1 else 2)
+    return generation.max_new_tokens * (2 if generation.guided else 1)
 
 
 def rows_at_once(model: Any, tokens: int) -> int:

@@ -53,7 +53,7 @@ class Conversation:
         prompt, dropped = self.prompt(turns)
         generation = self.config.generation
         own = generation.model_copy(update={"seed": seed_for(generation.seed, speaker, f"{len(turns)}", text)})
-        blank = self.encoder.blank(prompt)
+        blank = self.encoder.blank(prompt) if own.guided else None
         answer = generate(self.model, self.tokenizer, prompt, own, self.stop, on_text, blank)
         self.turns += [turns[-1], Turn(speaker=speaker, text=answer.text or "…")]
         return answer, dropped

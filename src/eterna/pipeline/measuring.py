@@ -260,9 +260,9 @@ class Measurer:
 
     def _reply_signature(self, held: str, items: Sequence[Item]) -> str:
         generation = self.config.generation
-        led = {"freq": generation.frequency_penalty, "pres": generation.presence_penalty}
-        led["guide"] = generation.guidance_scale - 1
-        less = "".join(f"{name}{value:g}," for name, value in led.items() if value)
+        penalties = (("freq", generation.frequency_penalty), ("pres", generation.presence_penalty))
+        less = "".join(f"{name}{value:g}," for name, value in penalties if value)
+        less += f"guide{generation.guidance_scale:g}," if generation.guided else ""
         asked = repr([(item.id, item.messages, item.reference) for item in items])
         which = f"{len(items)},{sha256(asked.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
         return (
