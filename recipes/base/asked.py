@@ -55,7 +55,7 @@ def surroundings(scene: Sequence[str], pieces: Sequence[str], weights: Mapping[s
     wanted = content_words(said, weights)
     near: list[tuple[float, int]] = []
     for place, sentence in enumerate(scene):
-        shared = sum(weights[word] for word in content_words(sentence, weights) & wanted)
+        shared = math.fsum(weights[word] for word in content_words(sentence, weights) & wanted)  # in any order
         if shared and len(sentence.split()) <= LONGEST_SENTENCE and sentence not in said:
             near.append((-shared, place))
     return " ".join(scene[place] for _, place in sorted(sorted(near)[:2], key=lambda one: one[1]))
