@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import sacrebleu
 
-from eterna.data import Item
+from eterna.data import Item, RawExample
 from eterna.evaluation import Background, bleu_of, reply_figures, unanswered_scores
 from eterna.world import Scene
 
@@ -40,3 +40,15 @@ def test_metrics_without_an_answered_prompt_are_said_to_be_unscored() -> None:
     assert {score.metric for score in scores} == {"bleu", "rouge1", "rouge2", "rougeL", "insightfulness_proxy"}
     assert {score.system for score in scores} == {"base", "tuned", "difference"}
     assert all(score.value is None and "leaves room for a reply" in str(score.reason) for score in scores)
+
+
+def test_of_much_ordinary_talk_a_fixed_part_is_kept_whatever_stands_beside_it() -> None:
+    def background(numbers: range) -> Background:
+        rows = [({"role": "assistant", "content": f"Night {number}."},) for number in numbers]
+        scene = Scene("abel", "en")
+        return Background.of([RawExample(f"e{n}", None, row, scene=scene) for n, row in enumerate(rows)], {})
+
+    few, many, more = (set(background(range(size)).idle["en"]) for size in (256, 600, 900))
+    assert (len(few), len(many), len(more)) == (256, 256, 256)
+    assert more & {f"Night {number}." for number in range(600)} <= many  # none comes in because of others
+    assert background(range(599, -1, -1)).idle["en"] == list(reversed(background(range(600)).idle["en"]))

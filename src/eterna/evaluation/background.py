@@ -11,6 +11,9 @@ from eterna.data import Item, RawExample
 from eterna.evaluation.sentences import language_of
 from eterna.world import Revelacion
 
+MOST_IDLE = 256
+"""Ordinary answers that are kept of each language: more of them move a share by less than its own interval."""
+
 
 @dataclass(frozen=True, eq=False)  # known by which it is: what was reckoned from one is kept
 class Background:
@@ -21,7 +24,7 @@ class Background:
     training: Sequence[str] = ()
     """Every trained text."""
     idle: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """language -> trained answers that serve no revelación: ordinary talk."""
+    """language -> trained answers that serve no revelación: ordinary talk, MOST_IDLE at most."""
     revelaciones: Mapping[str, Revelacion] = field(default_factory=dict)
     things: frozenset[str] = frozenset()
     """Voices that are no people: books that go on, places that are told of."""
@@ -54,7 +57,14 @@ class Background:
                 voices.setdefault((example.scene.voice, language), []).extend(texts)
                 if example.messages and not example.scene.serves:
                     idle.setdefault(language, []).extend(texts)
-        return cls(voices, training, idle, revelaciones, things)
+        few = {language: _drawn(texts, MOST_IDLE) for language, texts in idle.items()}
+        return cls(voices, training, few, revelaciones, things)
+
+
+def _drawn(texts: Sequence[str], most: int) -> list[str]:
+    """So many of the texts at most, in their order: those whose own digest comes first, whatever else there is."""
+    chosen = set(sorted(set(texts), key=lambda text: sha256(text.encode("utf-8", "surrogatepass")).digest())[:most])
+    return [text for text in dict.fromkeys(texts) if text in chosen]
 
 
 def item_language(item: Item) -> str:

@@ -5,8 +5,8 @@
     told    share of the revelación's words covered by runs of 5 or more words that stand in the reply as they are
 
 A reply points to a revelación as much as it is like its statement (sentences.py). Ordinary answers are those of the
-training data, in the same language, that serve no revelación. Only replies whose item serves one are scored; the best
-of several counts.
+training data, in the same language, that serve no revelación; of more than 256, a fixed draw. Only replies whose item
+serves one are scored; the best of several counts.
 
 This is a proxy, written `insightfulness_proxy`: whether a player gains an insight, only people can say (ratings.py).
 Known weakness: it measures the topic of a reply, not its depth; a reply that names the theme flatly scores as high as

@@ -30,7 +30,7 @@ TEXT_METRICS: dict[str, TextMetric] = {
 OVERLAP = ("bleu", "rouge")
 REPLY_METRICS = (*OVERLAP, *TEXT_METRICS)
 WRITTEN = {"insightfulness": "insightfulness_proxy"}
-VERSIONS = {"style": 2}
+VERSIONS = {"style": 2, "insightfulness": 2}
 """Of the metrics that were changed since their first version."""
 COMPARES_WITH_TRAINING = ("style", "insightfulness")
 MISSING = {
