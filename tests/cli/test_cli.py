@@ -49,6 +49,7 @@ def test_train_eval_report_and_chat_follow_each_other(run_file: Path, tmp_path: 
     assert trained.returncode == 0, trained.stderr
     assert "held-out text, base against tuned" in trained.stdout
     assert "eterna chat runs/tiny" in trained.stdout
+    assert "canon     no reply breaks it" in trained.stdout
 
     scored = eterna("eval", "runs/tiny", "--json", cwd=tmp_path)
     assert scored.returncode == 0, scored.stderr

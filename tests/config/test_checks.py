@@ -1,4 +1,4 @@
-"""Settings of trackers that cannot work together."""
+"""Settings of trackers, and of replies, that cannot work together."""
 
 from __future__ import annotations
 
@@ -40,3 +40,28 @@ def test_what_mlflow_would_refuse_after_the_training_is_refused_before_it(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         config(report_to, **mlflow)
+
+
+@pytest.mark.parametrize(
+    ("temperature", "canon", "message"),
+    [
+        (0.0, "canon.yaml", "with temperature 0 it is the same each time"),
+        (0.7, None, "is for replies that break the canon, but none is given"),
+        (0.7, "canon.yaml", None),
+    ],
+)
+def test_a_reply_is_drawn_anew_where_it_can_be_another_and_there_is_a_canon(
+    temperature: float, canon: str | None, message: str | None
+) -> None:
+    values = {
+        "model": {"name": "x"},
+        "data": {"train": [{"path": "x.jsonl"}]},
+        "training": {},
+        "evaluation": {"canon": canon},
+        "generation": {"temperature": temperature, "redraws": 2},
+    }
+    if message is None:
+        assert config_from_values(values).config.generation.redraws == 2
+        return
+    with pytest.raises(ConfigError, match=message):
+        config_from_values(values)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eterna.evaluation import find_breaches
+from eterna.evaluation import Rules, find_breaches
 from eterna.world import Canon, Revelacion, find_world, load_world
 
 WORLD = load_world(find_world("eterna:biblioteca"))
@@ -47,3 +47,12 @@ def test_a_world_without_canon_has_nothing_to_break() -> None:
     early = Revelacion(id="a", statement="One two three four five six seven eight.", requires=["b"])
     assert find_breaches(Canon(), {}, [("item", "There is a door that leads out.", ())]) == []
     assert find_breaches(Canon(), {"a": early}, [("item", "One two, three.", ())]) == []
+
+
+def test_a_reply_is_held_against_the_rules_of_what_its_player_knows() -> None:
+    rules = Rules(WORLD.canon, WORLD.revelaciones)
+    told = "Listen: you are a book, and the library is reading you!"
+    assert rules.broken_by(told, ())
+    assert not rules.broken_by(told, ("library_reads_back",))
+    assert rules.digest == Rules(WORLD.canon, WORLD.revelaciones).digest != Rules(Canon(), WORLD.revelaciones).digest
+    assert rules.digest != Rules(WORLD.canon, {}).digest

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,10 @@ import torch
 
 from eterna.config import GenerationSection
 from eterna.data import Encoder, Item
-from eterna.evaluation import answer_items, sample_rows
+from eterna.evaluation import Rules, answer_items, sample_rows
 from eterna.models import generate
-from eterna.world import Scene
+from eterna.world import Canon, Scene
+from eterna.world.schema import Ban
 
 
 def load(folder: Path) -> Any:
@@ -76,3 +79,31 @@ def test_a_batch_answers_as_each_prompt_alone(tiny_model: Path, tiny_tokenizer: 
     stop = Encoder(tiny_tokenizer).stop_tokens(model.generation_config)
     alone = [generate(model, tiny_tokenizer, one.prompt_ids, section, stop) for one in items]
     assert answer_items(model, tiny_tokenizer, items, section) == alone
+
+
+def test_what_breaks_the_canon_is_drawn_anew_and_nothing_else(tiny_model: Path, tiny_tokenizer: Any) -> None:
+    model = load(tiny_model)
+    items = [item(tiny_tokenizer), replace(item(tiny_tokenizer, "Who?"), id="q")]
+    section = GenerationSection(max_new_tokens=12, temperature=1.0, redraws=3)
+    first = answer_items(model, tiny_tokenizer, items, section)
+    rules = Rules(Canon(never=[Ban(id="ban", text="", pattern=f"^{re.escape(first[0].text)}$")]), {})
+    again = answer_items(model, tiny_tokenizer, items, section, rules)
+    assert (again[0].redrawn, again[1]) == (1, first[1])
+    assert again[0].text != first[0].text
+    none = section.model_copy(update={"redraws": 0})
+    assert answer_items(model, tiny_tokenizer, items, none, rules) == first
+
+
+def test_the_last_draw_stands_and_each_is_another(tiny_model: Path, tiny_tokenizer: Any) -> None:
+    model, asked = load(tiny_model), []
+    everything = Canon(never=[Ban(id="ban", text="", pattern="^")])
+
+    class Watched(Rules):
+        def broken_by(self, text: str, known: Any) -> bool:
+            asked.append(text)
+            return super().broken_by(text, known)
+
+    section = GenerationSection(max_new_tokens=12, temperature=1.0, redraws=3)
+    (reply,) = answer_items(model, tiny_tokenizer, [item(tiny_tokenizer)], section, Watched(everything, {}))
+    assert reply.redrawn == 3
+    assert len({*asked, reply.text}) == 4

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from eterna.config import config_from_values
 from eterna.errors import UserError
+from eterna.evaluation import Rules
 from eterna.models import load_model, load_tokenizer
-from eterna.pipeline.chat import Conversation
+from eterna.pipeline.chat import Conversation, open_conversation
+from eterna.pipeline.train import train
+from eterna.world import Canon
+from eterna.world.schema import Ban
 
 
 @pytest.fixture
@@ -69,3 +75,26 @@ def test_old_turns_give_way_to_a_long_message(conversation: Conversation) -> Non
     conversation.reply("where is the stair " * 16)
     _, dropped = conversation.reply("where is the stair " * 16)
     assert dropped == 2
+
+
+def test_a_reply_that_breaks_the_canon_is_drawn_anew_before_anybody_sees_it(conversation: Conversation) -> None:
+    generation = conversation.config.generation
+    generation.temperature, generation.redraws = 1.0, 2
+    said: list[str] = []
+    first = conversation.reply("Who keeps the lamps?", said.append)[0].text
+    assert len(said) > 1  # piece by piece, where there is nothing to hold it against
+    conversation.turns.clear()
+    said.clear()
+    conversation.rules = Rules(Canon(never=[Ban(id="ban", text="", pattern=f"^{re.escape(first)}$")]), {})
+    second = conversation.reply("Who keeps the lamps?", said.append)[0].text
+    assert said == [second] != [first]
+
+
+def test_a_chat_with_a_run_holds_replies_against_the_world_s_canon(run_values: dict[str, Any]) -> None:
+    generation = {"max_new_tokens": 8, "temperature": 1.0, "redraws": 1}
+    values = {**run_values, "world": "eterna:biblioteca", "generation": generation}
+    trained = train(config_from_values(values), Console(quiet=True))
+    assert trained is not None
+    talk = open_conversation(trained.run.path)
+    assert talk.rules is not None
+    assert talk.rules.broken_by("As an AI, I cannot borrow books.", ())

@@ -86,11 +86,22 @@ def _finish(trained: Trained | None, console: Console, as_json: bool, chat_as: s
     run = trained.run
     show_scores(trained.scores, console, run.control())
     for name, text in (
+        *([("canon", _canon_line(trained))] if trained.breaches is not None else []),
         ("model", run.final),
         ("report", run.report),
         ("next", f"{own_command()} chat {run.path}{chat_as}"),
     ):
         console.print(f"{name:<10}{text}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _canon_line(trained: Trained) -> str:
+    from eterna.text import plural
+
+    broken = trained.breaches or []
+    rules = ", ".join(dict.fromkeys(one.rule for one in broken))
+    said = f"broken in {plural(len(broken), 'place')} ({rules}), see the report" if broken else "no reply breaks it"
+    redrawn = trained.run.redrawn()
+    return said + (f"; {redrawn} drawn anew" if redrawn else "")
 
 
 def _summary(trained: Trained | None) -> dict[str, Any]:

@@ -30,7 +30,7 @@ Finding = tuple[KeyPath, str, str]  # where, what is wrong, what to do
 
 def impossible_combinations(config: RunConfig, marked: Marked) -> list[Problem]:
     """One problem per combination found, each at the place of the key that is easiest to change."""
-    parts = (impossible_paths, _sources, _training, _names, _quantization, _best, _model, _evaluation)
+    parts = (impossible_paths, _sources, _training, _names, _quantization, _best, _model, _generation, _evaluation)
     findings = [finding for part in parts for finding in part(config)]
     return [Problem(message, marked.place_of(path), fix) for path, message, fix in findings]
 
@@ -173,9 +173,19 @@ def _model(config: RunConfig) -> Iterator[Finding]:
     if config.model.init == "random" and config.lora:
         message = "LoRA on random weights (model.init: random) trains next to nothing"
         yield ("model", "init"), message, "remove the lora section to train from scratch, or use init: pretrained"
-    if config.generation.max_new_tokens >= config.data.max_length:
-        message = f"generation.max_new_tokens ({config.generation.max_new_tokens}) leaves no room for a prompt"
+
+
+def _generation(config: RunConfig) -> Iterator[Finding]:
+    settings = config.generation
+    if settings.max_new_tokens >= config.data.max_length:
+        message = f"generation.max_new_tokens ({settings.max_new_tokens}) leaves no room for a prompt"
         yield ("generation", "max_new_tokens"), message, f"keep it below data.max_length ({config.data.max_length})"
+    if settings.redraws and not settings.temperature:
+        message = "generation.redraws draws a reply anew, but with temperature 0 it is the same each time"
+        yield ("generation", "redraws"), message, "set generation.temperature above 0, or remove redraws"
+    if settings.redraws and not (config.world or config.evaluation.canon):
+        message = "generation.redraws is for replies that break the canon, but none is given"
+        yield ("generation", "redraws"), message, "name a world or evaluation.canon, or remove redraws"
 
 
 def _evaluation(config: RunConfig) -> Iterator[Finding]:

@@ -277,6 +277,8 @@ class GenerationSection(Section):
     """Taken off once, of each token that the reply has already."""
     guidance_scale: float = Field(1.0, ge=1, le=20)
     """How far a reply is led away from what would be said without its prompt (classifier-free guidance); 1 is off."""
+    redraws: int = Field(0, ge=0, le=100)
+    """A reply that breaks the canon is drawn anew, at most so often; with a temperature above 0."""
     seed: int = Field(0, ge=0, lt=2**32)
     """Seed of sampling."""
 

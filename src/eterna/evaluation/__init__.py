@@ -2,7 +2,7 @@
 
 from eterna.evaluation.background import Background, item_language
 from eterna.evaluation.bleu import bleu_of, score_bleu
-from eterna.evaluation.canon import Breach, find_breaches
+from eterna.evaluation.canon import Breach, Rules, find_breaches
 from eterna.evaluation.composite import Composite, composite_of
 from eterna.evaluation.copying import copied_runs
 from eterna.evaluation.general import general_paragraphs, general_path
@@ -11,7 +11,7 @@ from eterna.evaluation.intervals import bootstrap_ratio
 from eterna.evaluation.perplexity import ItemLoss, Perplexity, default_stride, perplexity_scores, score_items, summarize
 from eterna.evaluation.rating_files import Rating, read_ratings
 from eterna.evaluation.ratings import Agreement, agreement, rating_scores
-from eterna.evaluation.replies import answer_items, sample_rows
+from eterna.evaluation.replies import answer_items, redraw_name, sample_rows
 from eterna.evaluation.rouge import rouge_of, score_rouge
 from eterna.evaluation.sentences import language_of
 from eterna.evaluation.suite import Answers, needs_replies, reply_figures, score_replies, unanswered_scores
@@ -25,6 +25,7 @@ __all__ = [
     "ItemLoss",
     "Perplexity",
     "Rating",
+    "Rules",
     "agreement",
     "answer_items",
     "bleu_of",
@@ -41,6 +42,7 @@ __all__ = [
     "perplexity_scores",
     "rating_scores",
     "read_ratings",
+    "redraw_name",
     "reply_figures",
     "rouge_of",
     "sample_rows",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from typing import Any
 
 from eterna.evaluation.words import ngrams, words
@@ -34,6 +35,24 @@ class Breach:
     def as_row(self) -> dict[str, Any]:
         """Plain values for canon.json."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a reply is held against before anybody sees it (`generation.redraws`)."""
+
+    canon: Canon
+    revelaciones: Mapping[str, Revelacion]
+
+    def broken_by(self, text: str, known: Sequence[str]) -> bool:
+        """Whether the reply breaks a rule. known: ids of the revelaciones the player has reached."""
+        return bool(find_breaches(self.canon, self.revelaciones, [("", text, known)]))
+
+    @property
+    def digest(self) -> str:
+        """12 hex digits that stand for the rules, for signatures of figures that depend on them."""
+        told = [one.model_dump_json() for one in self.revelaciones.values()]
+        return sha256("\n".join([self.canon.model_dump_json(), *told]).encode()).hexdigest()[:12]
 
 
 def find_breaches(

@@ -27,6 +27,8 @@ class Generated:
     """New tokens, the stop token included."""
     stopped: bool
     """Whether it ended by itself, not by the length limit."""
+    redrawn: int = 0
+    """How many draws before it broke the canon (`generation.redraws`)."""
 
 
 def generate(

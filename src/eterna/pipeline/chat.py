@@ -10,8 +10,9 @@ from typing import Any
 from eterna.config import RunConfig
 from eterna.data import Encoder
 from eterna.errors import UserError
+from eterna.evaluation import Rules, redraw_name
 from eterna.models import Generated, generate, load_finished
-from eterna.pipeline.inputs import prompt_room, read_world
+from eterna.pipeline.inputs import prompt_room, read_canon, read_world
 from eterna.pipeline.libraries import load_libraries
 from eterna.runs import RunFolder
 from eterna.seeding import seed_for
@@ -32,6 +33,8 @@ class Conversation:
     tokenizer: Any
     context: Context = field(default_factory=Context)
     turns: list[Turn] = field(default_factory=list)
+    rules: Rules | None = None
+    """What a reply must not break, where `generation.redraws` asks for it."""
 
     def __post_init__(self) -> None:
         self.encoder = Encoder(self.tokenizer)
@@ -44,6 +47,7 @@ class Conversation:
     def reply(self, text: str, on_text: Callable[[str], None] | None = None) -> tuple[Generated, int]:
         """Answer the player. Returns the reply and how many old turns did not fit the window.
 
+        `on_text` gets pieces of the reply as they come, or all of it at once where it is held against rules first.
         Raises UserError for a text that is empty or too long; the conversation stays as it was.
         """
         if not text.strip():
@@ -51,12 +55,24 @@ class Conversation:
         speaker = self.context.voice or "assistant"
         turns = [*self.turns, Turn(speaker=PLAYER, text=text)]
         prompt, dropped = self.prompt(turns)
-        generation = self.config.generation
-        own = generation.model_copy(update={"seed": seed_for(generation.seed, speaker, f"{len(turns)}", text)})
-        blank = self.encoder.blank(prompt) if own.guided else None
-        answer = generate(self.model, self.tokenizer, prompt, own, self.stop, on_text, blank)
+        answer = self._draw(prompt, (speaker, f"{len(turns)}", text), on_text)
         self.turns += [turns[-1], Turn(speaker=speaker, text=answer.text or "…")]
         return answer, dropped
+
+    def _draw(self, prompt: list[int], names: tuple[str, ...], on_text: Callable[[str], None] | None) -> Generated:
+        """A reply that breaks no rule, if `generation.redraws` further draws give one."""
+        generation = self.config.generation
+        redraws = generation.redraws if self.rules else 0
+        blank = self.encoder.blank(prompt) if generation.guided else None
+        for turn in range(redraws + 1):
+            seed = seed_for(generation.seed, *names, *redraw_name(turn))
+            own = generation.model_copy(update={"seed": seed})
+            answer = generate(self.model, self.tokenizer, prompt, own, self.stop, None if redraws else on_text, blank)
+            if not (self.rules and redraws and self.rules.broken_by(answer.text, self.context.known)):
+                break
+        if redraws and on_text:
+            on_text(answer.text)
+        return answer
 
     def prompt(self, turns: Sequence[Turn]) -> tuple[list[int], int]:
         """Token ids of the prompt, and how many old turns were left out of it. Raises UserError where it cannot fit."""
@@ -93,8 +109,9 @@ def open_conversation(
     context = Context()
     for part in PARTS:
         context = changed(context, world, part, chosen[part])
+    rules = Rules(read_canon(config.evaluation, world), world.revelaciones if world else {})
     model, tokenizer = load_finished(run.final)
-    return Conversation(config, world, model, tokenizer, context)
+    return Conversation(config, world, model, tokenizer, context, rules=rules)
 
 
 def changed(context: Context, world: World | None, part: str, name: str | None) -> Context:

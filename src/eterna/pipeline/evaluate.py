@@ -70,4 +70,6 @@ def keep(run: RunFolder, compared: Compared) -> None:
     run.write_measured([origin_of(run), *compared.measured])
     run.write_ratings(compared.agreements)
     found = compared.breaches
-    run.write_canon(None if found is None else [breach.as_row() for breach in found], compared.canon_untested)
+    run.write_canon(
+        None if found is None else [breach.as_row() for breach in found], compared.canon_untested, compared.redrawn
+    )

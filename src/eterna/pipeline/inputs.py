@@ -38,16 +38,20 @@ class Yardsticks:
     """Another run's model to hold this one against; None where none was given."""
 
 
+def read_canon(settings: EvaluationSection, world: World | None) -> Canon:
+    """The canon of `evaluation.canon`, else the world's; empty where there is neither. Raises UserError."""
+    if settings.canon:
+        return load_canon(Path(settings.canon))
+    return world.canon if world else Canon()
+
+
 def read_yardsticks(settings: EvaluationSection, world: World | None) -> Yardsticks:
     """Read the files of the evaluation section; needs no model. Raises UserError."""
-    canon = world.canon if world else Canon()
-    if settings.canon:
-        canon = load_canon(Path(settings.canon))
     general = general_path(settings.general)
     paragraphs = general_paragraphs(general)
     ratings = Path(settings.ratings) if settings.ratings else None
     return Yardsticks(
-        canon,
+        read_canon(settings, world),
         paragraphs,
         sha256_of(general),
         read_ratings(ratings) if ratings else [],

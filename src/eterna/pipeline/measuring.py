@@ -15,6 +15,7 @@ from eterna.evaluation import (
     Background,
     Breach,
     ItemLoss,
+    Rules,
     agreement,
     answer_items,
     default_stride,
@@ -64,6 +65,8 @@ class Compared:
     """How far people agree in their ratings, for ratings.json; empty where none were given."""
     canon_untested: str | None = None
     """Why nothing was looked at."""
+    redrawn: int = 0
+    """Replies of the tuned model that broke a rule and were drawn anew."""
     control: str | None = None
     """Which model the tuned one was held against beside the base; None where none was given."""
 
@@ -89,6 +92,7 @@ class Measurer:
         self.batch = config.training.per_device_eval_batch_size
         trained = [example for source in read if source.part == "train" for example in source.content.examples]
         self.background = Background.of(trained, world.revelaciones if world else {})
+        self.rules = Rules(yardsticks.canon, self.background.revelaciones)
         self.encoder = Encoder(tokenizer)
         self.general = [self.encoder.text(name, text, name) for name, text in yardsticks.general]
         self.first: dict[str, float] = {}
@@ -112,7 +116,7 @@ class Measurer:
         wanted = settings.during_training.metrics
         count = max(settings.probes, settings.during_training.samples if needs_replies(wanted) else 0)
         items = self.data.items[:count]
-        replies = answer_items(model, self.tokenizer, items, self.config.generation)
+        replies = self._replies(model, items)
         if needs_replies(wanted):
             scored = items[: settings.during_training.samples]
             texts = [reply.text for reply in replies[: len(scored)]]
@@ -127,10 +131,13 @@ class Measurer:
             losses or score_items(model, self.data.eval, self.window, self.batch),
             score_items(model, self.general, self.window, self.batch),
         )
-        measured.replies = answer_items(model, self.tokenizer, self.answered(), self.config.generation)
+        measured.replies = self._replies(model, self.answered())
         if tempt:
-            measured.tempted = answer_items(model, self.tokenizer, self.temptations(), self.config.generation)
+            measured.tempted = self._replies(model, self.temptations())
         return measured
+
+    def _replies(self, model: Any, items: Sequence[Item]) -> list[Generated]:
+        return answer_items(model, self.tokenizer, items, self.config.generation, self.rules)
 
     def temptations(self) -> list[Item]:
         """Each question of the canon's bans put to each NPC, where they are usually found."""
@@ -179,6 +186,7 @@ class Measurer:
             measured,
             agreements,
             untested,
+            sum(reply.redrawn > 0 for reply in (*tuned.replies, *tuned.tempted)),
             control.origin if control else None,
         )
 
@@ -263,6 +271,7 @@ class Measurer:
         penalties = (("freq", generation.frequency_penalty), ("pres", generation.presence_penalty))
         less = "".join(f"{name}{value:g}," for name, value in penalties if value)
         less += f"guide{generation.guidance_scale:g}," if generation.guided else ""
+        less += f"redraw{generation.redraws}:{self.rules.digest}," if generation.redraws else ""
         asked = repr([(item.id, item.messages, item.reference) for item in items])
         which = f"{len(items)},{sha256(asked.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
         return (

@@ -34,6 +34,7 @@ def write_card(run: RunFolder) -> Path:
         rows=[row for row in score_rows(run.scores()) if all(_has_value(score) for score in row.cells.values())],
         breaches=run.canon(),
         canon_untested=run.canon_untested(),
+        redrawn=run.redrawn(),
         python=python_lines(Path("final"), adapter),
     )
     path = run.final / "README.md"

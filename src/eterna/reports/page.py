@@ -70,6 +70,7 @@ def build_report(run: RunFolder) -> str:
             ratings=run.ratings(),
             breaches=run.canon(),
             canon_untested=run.canon_untested(),
+            redrawn=run.redrawn(),
             weakest=weakest_replies(run.replies()),
             charts=[(chart, Markup(chart.svg or "")) for chart in charts],  # noqa: S704
             probes=probes[:MAX_PROBES],

@@ -187,14 +187,22 @@ class RunFolder:
         """Replace what the tuned model did item by item."""
         self._write_rows(MEASURED, rows)
 
-    def write_canon(self, breaches: list[dict[str, Any]] | None, untested: str | None = None) -> None:
-        """Replace the list of broken rules; an empty one says that the canon holds, None that it was not tested."""
-        write_json(self.path / "canon.json", {"format": FORMAT, "breaches": breaches, "untested": untested})
+    def write_canon(self, breaches: list[dict[str, Any]] | None, untested: str | None = None, redrawn: int = 0) -> None:
+        """Replace the list of broken rules; an empty one says that the canon holds, None that it was not tested.
+
+        redrawn: how many replies broke a rule and were drawn anew.
+        """
+        found = {"format": FORMAT, "breaches": breaches, "untested": untested, "redrawn": redrawn}
+        write_json(self.path / "canon.json", found)
 
     def canon_untested(self) -> str | None:
         """Why the canon was not tested in an evaluation."""
         reason: str | None = self._read_json("canon.json").get("untested")
         return reason
+
+    def redrawn(self) -> int:
+        """How many replies broke a rule and were drawn anew."""
+        return int(self._read_json("canon.json").get("redrawn", 0))
 
     def canon(self) -> list[dict[str, Any]] | None:
         """The broken rules; None before the first evaluation, and where it tested none."""
