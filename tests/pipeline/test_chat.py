@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -98,3 +99,12 @@ def test_a_chat_with_a_run_holds_replies_against_the_world_s_canon(run_values: d
     talk = open_conversation(trained.run.path)
     assert talk.rules is not None
     assert talk.rules.broken_by("As an AI, I cannot borrow books.", ())
+
+
+def test_a_canon_that_is_gone_keeps_nobody_from_talking(run_values: dict[str, Any], tmp_path: Path) -> None:
+    canon = tmp_path / "canon.yaml"
+    canon.write_text("never: []\n", encoding="utf-8")
+    trained = train(config_from_values({**run_values, "evaluation": {"canon": str(canon)}}), Console(quiet=True))
+    assert trained is not None
+    canon.unlink()
+    assert open_conversation(trained.run.path).rules is None

@@ -34,7 +34,7 @@ class Conversation:
     context: Context = field(default_factory=Context)
     turns: list[Turn] = field(default_factory=list)
     rules: Rules | None = None
-    """What a reply must not break, where `generation.redraws` asks for it."""
+    """What a reply must not break; None where `generation.redraws` asks for nothing."""
 
     def __post_init__(self) -> None:
         self.encoder = Encoder(self.tokenizer)
@@ -109,7 +109,9 @@ def open_conversation(
     context = Context()
     for part in PARTS:
         context = changed(context, world, part, chosen[part])
-    rules = Rules(read_canon(config.evaluation, world), world.revelaciones if world else {})
+    rules = None
+    if config.generation.redraws:
+        rules = Rules(read_canon(config.evaluation, world), world.revelaciones if world else {})
     model, tokenizer = load_finished(run.final)
     return Conversation(config, world, model, tokenizer, context, rules=rules)
 
