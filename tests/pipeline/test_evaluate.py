@@ -60,9 +60,8 @@ def test_replies_that_were_drawn_anew_are_counted_and_said(run_values: dict[str,
     values["evaluation"] = {"samples": 2, "metrics": ["rouge"], "probes": 0, "canon": str(tmp_path / "canon.yaml")}
     values["generation"] = {"max_new_tokens": 8, "temperature": 1.0, "redraws": 2}
     trained = run(values)
-    assert (
-        trained.run.redrawn() == 12 == len(trained.run.canon() or [])
-    )  # two answers, and what each NPC was tempted to
+    # Two answers, and what each NPC was tempted to.
+    assert trained.run.redrawn() == 12 == len(trained.run.canon() or [])
     assert "12 replies broke it at first" in trained.run.report.read_text(encoding="utf-8")
     assert "12 replies broke it at first" in (trained.run.final / "README.md").read_text(encoding="utf-8")
     assert all("redraw2:" in score.signature for score in trained.scores if score.metric == "rougeL")

@@ -37,6 +37,8 @@ def answer_items(
     broken = list(range(len(items)))
     for turn in range(1, generation.redraws + 1):
         broken = [at for at in broken if rules and rules.broken_by(replies[at].text, items[at].scene.known)]
+        if not broken:
+            break  # a draw of nothing would merge the adapters all the same
         for place, reply in zip(broken, draw([items[place] for place in broken], turn), strict=True):
             replies[place] = replace(reply, redrawn=turn)
     return replies

@@ -68,7 +68,7 @@ class Conversation:
             seed = seed_for(generation.seed, *names, *redraw_name(turn))
             own = generation.model_copy(update={"seed": seed})
             answer = generate(self.model, self.tokenizer, prompt, own, self.stop, None if redraws else on_text, blank)
-            if not (self.rules and redraws and self.rules.broken_by(answer.text, self.context.known)):
+            if not (self.rules and self.rules.broken_by(answer.text, self.context.known)):
                 break
         if redraws and on_text:
             on_text(answer.text)
